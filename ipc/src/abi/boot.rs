@@ -1,0 +1,120 @@
+//! The boot page: what the nucleus tells a domain. Ring 3 can only read it.
+
+use super::decl::{ABI_VERSION, NAME_MAX, Name};
+use super::layout::CHANNELS_MAX;
+use crate::channel::{Layout, Role};
+
+/// First word of a boot page: "ATOLBOOT".
+pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"ATOLBOOT");
+
+/// The start of the boot pages; the address is in `rdi` when a vCPU enters the server.
+///
+/// The channel table follows directly, then the arguments: UTF-8 strings, each ended by a zero
+/// byte.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct BootPage {
+    /// [`BOOT_MAGIC`].
+    pub magic: u64,
+    /// [`ABI_VERSION`] of the nucleus.
+    pub abi_version: u32,
+    /// The domain's number in its system.
+    pub domain_id: u32,
+    /// The domain's name.
+    pub domain: Name,
+    /// The system's name.
+    pub system: Name,
+    /// Which incarnation this is, counted from 1.
+    pub epoch: u32,
+    /// vCPUs that run in this domain.
+    pub vcpus: u32,
+    /// First byte of the heap.
+    pub heap_start: u64,
+    /// End of the heap.
+    pub heap_end: u64,
+    /// Control page of vCPU 0; the others' follow, a page apart.
+    pub control: u64,
+    /// Frequency of the time stamp counter, in Hz.
+    pub tsc_hz: u64,
+    /// Unix time at which this incarnation was started, in nanoseconds.
+    pub started_unix_ns: u64,
+    /// How long waiting for a message is worth spinning before sleeping, in nanoseconds.
+    pub spin_ns: u64,
+    /// Fresh random bytes for this incarnation.
+    pub seed: [u8; 32],
+    /// Entries of the channel table.
+    pub channels: u32,
+    /// Number of arguments.
+    pub arguments: u32,
+    /// Bytes of all arguments.
+    pub arguments_len: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+impl BootPage {
+    /// A page with nothing but its magic, version and names.
+    pub const fn new(system: Name, domain: Name, domain_id: u32) -> Self {
+        Self {
+            magic: BOOT_MAGIC,
+            abi_version: ABI_VERSION,
+            domain_id,
+            domain,
+            system,
+            epoch: 0,
+            vcpus: 1,
+            heap_start: 0,
+            heap_end: 0,
+            control: super::layout::CONTROL,
+            tsc_hz: 0,
+            started_unix_ns: 0,
+            spin_ns: 0,
+            seed: [0; 32],
+            channels: 0,
+            arguments: 0,
+            arguments_len: 0,
+            reserved: 0,
+        }
+    }
+}
+
+/// One entry of the channel table.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ChannelEntry {
+    /// The client's name for the channel; on the server's side, the port's name.
+    pub name: Name,
+    /// The other end: a domain's name, or the gateway's address cut to size.
+    pub peer: [u8; NAME_MAX],
+    /// This domain's end, a [`Role`] as its code.
+    pub role: u32,
+    /// The server's port, as its place in the image's port table.
+    pub port: u32,
+    /// Where the channel is mapped.
+    pub address: u64,
+    /// Bytes of request data.
+    pub requests: u32,
+    /// Bytes of reply data.
+    pub replies: u32,
+    /// The doorbell's I/O port.
+    pub doorbell: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+impl ChannelEntry {
+    /// Which end this domain has.
+    pub const fn role(&self) -> Role {
+        if self.role == Role::Client as u32 { Role::Client } else { Role::Server }
+    }
+
+    /// Sizes of the data areas.
+    pub const fn layout(&self) -> Layout {
+        Layout { requests: self.requests, replies: self.replies }
+    }
+}
+
+/// Bytes that are left for arguments when the channel table is full.
+pub const ARGUMENTS_MAX: usize = super::layout::BOOT_SIZE as usize
+    - size_of::<BootPage>()
+    - CHANNELS_MAX as usize * size_of::<ChannelEntry>();

@@ -1,0 +1,46 @@
+//! Where things lie in a domain's memory.
+//!
+//! Virtual and guest-physical addresses are the same number everywhere.
+//!
+//! | from | to | what | ring 3 may |
+//! |---|---|---|---|
+//! | 0 | 4 KiB | nothing: null pointers fault | – |
+//! | [`DESCRIPTORS`] | [`BOOT`] | GDT, IDT, per-vCPU TSS and ring-0 stack | – |
+//! | [`BOOT`] | + [`BOOT_SIZE`] | boot page: what the nucleus tells the domain | read |
+//! | [`CONTROL`] | + a page a vCPU | control page: what a domain tells the nucleus at an exit | read, write |
+//! | [`TABLES`] | [`IMAGE`] | page tables; mapped nowhere | – |
+//! | [`IMAGE`] | | the image's segments, a guard page after them | by segment |
+//! | | | a stack for each vCPU, a guard page before each | read, write |
+//! | | end of memory | heap, from the next multiple of 2 MiB | read, write |
+//! | [`CHANNELS`] | | channels, [`CHANNEL_STRIDE`] apart: status page, then the rest | read; read, write |
+
+/// Bytes of a page.
+pub const PAGE: u64 = 4096;
+/// Bytes of a large page: the heap's unit of mapping.
+pub const LARGE_PAGE: u64 = 2 << 20;
+
+/// GDT, IDT, task-state segments, ring-0 stacks.
+pub const DESCRIPTORS: u64 = 0x1000;
+/// The boot page (several, in fact).
+pub const BOOT: u64 = 0x10_0000;
+/// Bytes of the boot pages.
+pub const BOOT_SIZE: u64 = 64 << 10;
+/// The control page of vCPU 0; the others' follow.
+pub const CONTROL: u64 = 0x14_0000;
+/// Page tables.
+pub const TABLES: u64 = 0x20_0000;
+/// Lowest address of an image segment.
+pub const IMAGE: u64 = 0x40_0000;
+/// End of the window for image segments.
+pub const IMAGE_END: u64 = 0x4000_0000;
+/// The first channel.
+pub const CHANNELS: u64 = 0x40_0000_0000;
+/// From one channel to the next.
+pub const CHANNEL_STRIDE: u64 = 0x4000_0000;
+
+/// Most vCPUs of a domain.
+pub const VCPUS_MAX: u32 = 16;
+/// Most channels of a domain, both roles together.
+pub const CHANNELS_MAX: u32 = 256;
+/// Most memory of a domain, in bytes.
+pub const MEMORY_MAX: u64 = 64 << 30;

@@ -1,0 +1,471 @@
+//! A ring: records of any length from one producer to one consumer, in shared memory.
+//!
+//! ```text
+//!  control                                 data (a power of two bytes)
+//!  ┌──────────┬──────────┬──────────┐      ┌────────┬──────────────┬─────┬───────────────┐
+//!  │ producer │ consumer │ waiting  │      │ record │ record       │ ... │ pad           │
+//!  │ tail     │ head     │ asleep   │      └────────┴──────────────┴─────┴───────────────┘
+//!  │          │ taken    │ starved  │       ▲ head    ▲ taken (= the consumer's cursor)
+//!  └──────────┴──────────┴──────────┘        (released)
+//! ```
+//!
+//! *Positions* count bytes from the start of a generation and never wrap; the place in `data` is
+//! the position modulo the ring's size. Records lie in one piece: where one does not fit before
+//! the end, a pad record fills up.
+//!
+//! **Who writes what.** `tail` is the producer's, `head` and `taken` are the consumer's; each
+//! side works from private copies and never reads its own words back. The producer reads `head`
+//! only when the ring looks full, and checks it. The consumer needs nothing but the records. (Their
+//! own copies in shared memory exist for the nucleus, which reads them when a side has died.)
+//!
+//! **Ordering.** A record is published by the release store of its tag and seen by an acquire
+//! load of the same word (see [`crate::record`]), so all of it is visible with it. Space comes
+//! back by the release store of `head`, read with acquire, so no byte is overwritten before its
+//! last read.
+//!
+//! **Sleeping.** A consumer that wants to sleep stores `asleep`, fences, and looks once more; a
+//! producer that has published fences, and looks at `asleep`. The two fences are sequentially
+//! consistent, so at least one of them sees the other: no wake-up is lost. Whoever clears the
+//! flag kicks, so a sleeper is kicked once. A producer that found the ring full waits in the same
+//! way, with `starved`, for the consumer to release.
+//!
+//! **Two phases.** Taking a record (`taken`) and giving its space back (`head`) are two steps. A
+//! request stays in the ring until it is answered; if the consumer dies, what lies between
+//! `head` and `taken` was in service, and what follows was not yet read and is still there for
+//! the next incarnation.
+//!
+//! **Generations.** When the *producer* dies, half of a record may be written. Its next
+//! incarnation starts a new generation: another key, position 0. The consumer first drains what
+//! was published in the old one, then acknowledges the new one; until then the producer finds
+//! the ring full. So a survivor is never overwritten while it reads.
+
+use core::cell::Cell;
+
+use crate::control::Count;
+use crate::geometry::Geometry;
+use crate::record::{self, HEADER, Head, Kind};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::words::{self, WORD};
+use Ordering::{Acquire, Relaxed, Release, SeqCst};
+
+pub use crate::control::{Claims, Control, Counts};
+pub use crate::geometry::MIN_WORDS;
+
+/// Where a ring lies. Implemented by guests (static addresses), the VMM (a mapping it keeps
+/// alive) and tests (a box).
+pub trait Memory {
+    /// The shared words.
+    fn control(&self) -> &Control;
+    /// The data area; its length must be a power of two, at least [`MIN_WORDS`], and the same at
+    /// every call.
+    fn data(&self) -> &[AtomicU64];
+}
+
+/// Why a ring operation failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingError {
+    /// No room now; the consumer has to release first.
+    Full,
+    /// The record could never fit: its payload is longer than [`max_payload`].
+    TooLarge,
+    /// The other side wrote what no correct peer writes; this ring is unusable until its
+    /// generation changes.
+    Protocol,
+}
+
+/// Longest payload in a ring with a data area of `bytes`: a record may take up half of it, so
+/// that it fits whatever pad it needs.
+pub const fn max_payload(bytes: usize) -> usize {
+    let half = bytes / 2 - HEADER;
+    if half < record::LENGTH_MAX { half } else { record::LENGTH_MAX }
+}
+
+/// The key of one generation of one ring (SplitMix64: each input bit changes half of the output).
+pub const fn key(secret: u64, generation: u32) -> u64 {
+    let mut z = secret.wrapping_add((generation as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    // Fresh memory is zero: the tag at position 0 must not be.
+    (z ^ (z >> 31)) | 1
+}
+
+/// Puts a waiting flag up, before the last look.
+fn declare(flag: &AtomicU32) {
+    // An exchange rather than a store costs nothing beside the sleep, and orders this after the
+    // peer's last exchange in any model of memory, not only by a subtle rule of one.
+    flag.swap(1, Relaxed);
+    fence(SeqCst);
+}
+
+/// Takes a waiting flag down; whether it was up, and this call is the one that owes a kick.
+fn claim(flag: &AtomicU32, kicks: &Count) -> bool {
+    let owes = flag.load(Relaxed) != 0 && flag.swap(0, Relaxed) != 0;
+    if owes {
+        kicks.add_one();
+    }
+    owes
+}
+
+/// [`Producer::must_kick`] and [`Consumer::must_kick`] of two rings that lead to and from the
+/// same peer, for the price of one fence.
+pub(crate) fn must_kick(to: &Producer<impl Memory>, from: &Consumer<impl Memory>) -> bool {
+    let (published, released) = (to.published.take(), from.released.take());
+    if !(published || released) {
+        return false;
+    }
+    fence(SeqCst);
+    // Both flags are taken down by asking.
+    (published && to.wakes_consumer()) | (released && from.wakes_producer())
+}
+
+/// The writing end.
+#[derive(Debug)]
+pub struct Producer<M> {
+    memory: M,
+    geometry: Geometry,
+    key: u64,
+    generation: u32,
+    tail: u64,
+    /// The consumer's last checked `head`; space is counted from here.
+    head: u64,
+    /// The consumer has acknowledged this generation.
+    ready: bool,
+    /// Something was published since it was last asked whether to kick. Two idle ends that asked
+    /// without it would go on waking each other.
+    published: Cell<bool>,
+}
+
+impl<M: Memory> Producer<M> {
+    /// The writing end of an empty ring at the start of a generation.
+    pub fn new(memory: M, secret: u64, generation: u32) -> Self {
+        let geometry = Geometry::of(memory.data().len());
+        let mut producer = Self {
+            memory,
+            geometry,
+            key: 0,
+            generation,
+            tail: 0,
+            head: 0,
+            ready: false,
+            published: Cell::new(false),
+        };
+        producer.restart(secret, generation);
+        producer
+    }
+
+    /// Starts a new generation; the ring reads as full until the consumer has acknowledged it.
+    pub fn restart(&mut self, secret: u64, generation: u32) {
+        self.key = key(secret, generation);
+        self.generation = generation;
+        (self.tail, self.head, self.ready) = (0, 0, false);
+        let line = &self.memory.control().producer.0;
+        line.tail.store(0, Relaxed);
+        line.generation.store(generation, Release);
+    }
+
+    /// The generation it writes.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// End of the last published record.
+    pub fn tail(&self) -> u64 {
+        self.tail
+    }
+
+    /// Longest payload that a record of this ring can have.
+    pub fn max_payload(&self) -> usize {
+        max_payload(self.geometry.bytes() as usize)
+    }
+
+    /// Makes room for a record, to be filled in place and then committed. Nothing is visible to
+    /// the consumer before that, and a reservation that is dropped leaves no trace.
+    ///
+    /// # Errors
+    /// [`RingError::TooLarge`] if it could never fit, [`RingError::Full`] if it does not fit
+    /// now, [`RingError::Protocol`] if the consumer's `head` is impossible.
+    pub fn reserve(&mut self, payload: usize) -> Result<Reservation<'_, M>, RingError> {
+        if payload > self.max_payload() {
+            return Err(RingError::TooLarge);
+        }
+        let size = record::size(payload);
+        let pad = self.geometry.pad(self.tail, size);
+        self.make_room((pad + size) as u64)?;
+        Ok(Reservation { producer: self, pad, payload })
+    }
+
+    /// Whether something was published since the last time, and the consumer had declared itself
+    /// asleep. The caller that gets `true` must kick it; nobody else will.
+    #[must_use = "a consumer that sleeps must be kicked"]
+    pub fn must_kick(&self) -> bool {
+        if !self.published.take() {
+            return false;
+        }
+        fence(SeqCst);
+        self.wakes_consumer()
+    }
+
+    /// There is something for the consumer beside records: the next [`Producer::must_kick`]
+    /// counts it.
+    pub(crate) fn announce(&self) {
+        self.published.set(true);
+    }
+
+    fn wakes_consumer(&self) -> bool {
+        let control = self.memory.control();
+        claim(&control.waiting.0.asleep, &control.producer.0.kicks)
+    }
+
+    /// Declares that it waits for room. The caller must try to reserve once more after this, and
+    /// wait only if that fails; then a consumer that releases will kick.
+    pub fn declare_starved(&self) {
+        declare(&self.memory.control().waiting.0.starved);
+    }
+
+    fn make_room(&mut self, bytes: u64) -> Result<(), RingError> {
+        let fits = |head: u64, tail: u64| tail + bytes - head <= self.geometry.bytes();
+        if self.ready && fits(self.head, self.tail) {
+            return Ok(());
+        }
+        let line = &self.memory.control().consumer.0;
+        if !self.ready {
+            self.ready = line.generation.load(Acquire) == self.generation;
+        }
+        if !self.ready {
+            return Err(RingError::Full);
+        }
+        let head = line.head.load(Acquire);
+        if head < self.head || head > self.tail {
+            return Err(RingError::Protocol);
+        }
+        self.head = head;
+        if fits(self.head, self.tail) { Ok(()) } else { Err(RingError::Full) }
+    }
+
+    fn publish(&mut self, head: Head, size: usize) {
+        let at = self.geometry.offset(self.tail) / WORD;
+        let tag = self.tail ^ self.key;
+        self.tail += size as u64;
+        // Before the tag, so that a record which was taken is always one that `tail` covers.
+        self.memory.control().producer.0.tail.store(self.tail, Relaxed);
+        let data = self.memory.data();
+        data[at + 1].store(head.to_bits(), Relaxed);
+        data[at].store(tag, Release);
+        self.published.set(true);
+    }
+}
+
+/// Room for one record, not yet visible to the consumer.
+#[derive(Debug)]
+pub struct Reservation<'a, M> {
+    producer: &'a mut Producer<M>,
+    /// Bytes of the pad that goes before the record.
+    pad: usize,
+    payload: usize,
+}
+
+impl<M: Memory> Reservation<'_, M> {
+    /// Writes a part of the payload, in place.
+    ///
+    /// # Panics
+    /// If the part reaches beyond the payload, or `offset` is not a multiple of 8.
+    pub fn write(&mut self, offset: usize, bytes: &[u8]) {
+        assert!(offset.is_multiple_of(WORD) && offset + bytes.len() <= self.payload);
+        let position = self.producer.tail + self.pad as u64;
+        let at = (self.producer.geometry.offset(position) + HEADER + offset) / WORD;
+        words::write(&self.producer.memory.data()[at..], bytes);
+    }
+
+    /// Publishes the record. Returns its position.
+    pub fn commit(self, kind: Kind, flags: u8, word: u32) -> u64 {
+        if self.pad > 0 {
+            let length = (self.pad - HEADER) as u32;
+            self.producer.publish(Head { length, kind: Kind::Pad, flags: 0, word: 0 }, self.pad);
+        }
+        let position = self.producer.tail;
+        let head = Head { length: self.payload as u32, kind, flags, word };
+        self.producer.publish(head, record::size(self.payload));
+        self.producer.memory.control().producer.0.records.add_one();
+        position
+    }
+}
+
+/// A record that the consumer has before it. Its payload stays in the ring and is read through
+/// [`Consumer::read`]; the head was read once and checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Where it begins; names the record within its generation.
+    pub position: u64,
+    /// Its checked header.
+    pub head: Head,
+}
+
+impl Record {
+    /// Payload bytes.
+    #[expect(clippy::len_without_is_empty, reason = "an empty record is still a record")]
+    pub fn len(&self) -> usize {
+        self.head.length as usize
+    }
+
+    /// Position just behind the record.
+    pub fn end(&self) -> u64 {
+        self.position + record::size(self.len()) as u64
+    }
+}
+
+/// The reading end.
+#[derive(Debug)]
+pub struct Consumer<M> {
+    memory: M,
+    geometry: Geometry,
+    key: u64,
+    generation: u32,
+    /// Start of the next record to take.
+    cursor: u64,
+    head: u64,
+    /// Room was given since it was last asked whether to kick.
+    released: Cell<bool>,
+}
+
+impl<M: Memory> Consumer<M> {
+    /// The reading end of a ring. `resume` is 0 at the start of a generation, and otherwise where
+    /// the last incarnation stopped taking, as the nucleus found it.
+    pub fn new(memory: M, secret: u64, generation: u32, resume: u64) -> Self {
+        let geometry = Geometry::of(memory.data().len());
+        let released = Cell::new(false);
+        let mut consumer =
+            Self { memory, geometry, key: 0, generation, cursor: 0, head: 0, released };
+        consumer.restart(secret, generation, resume);
+        consumer
+    }
+
+    /// Goes over to another generation, and acknowledges it.
+    pub fn restart(&mut self, secret: u64, generation: u32, resume: u64) {
+        self.key = key(secret, generation);
+        self.generation = generation;
+        (self.cursor, self.head) = (resume, resume);
+        let line = &self.memory.control().consumer.0;
+        line.head.store(resume, Relaxed);
+        line.taken.store(resume, Relaxed);
+        line.generation.store(generation, Release);
+        self.released.set(true);
+    }
+
+    /// The generation it reads.
+    pub fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// Whether a record, or rubbish, waits at the cursor.
+    pub fn is_ready(&self) -> bool {
+        let at = self.geometry.offset(self.cursor) / WORD;
+        self.memory.data()[at].load(Acquire) == self.cursor ^ self.key
+    }
+
+    /// The next record, if one is published. It is not taken yet.
+    ///
+    /// # Errors
+    /// [`RingError::Protocol`] if its header is impossible.
+    pub fn peek(&mut self) -> Result<Option<Record>, RingError> {
+        // At most one pad precedes a record: a second would begin at the data's start, where
+        // none is ever needed.
+        for _ in 0..2 {
+            if !self.is_ready() {
+                return Ok(None);
+            }
+            let record = self.head_at_cursor()?;
+            if record.head.kind != Kind::Pad {
+                return Ok(Some(record));
+            }
+            self.skip_pad(&record)?;
+        }
+        Err(RingError::Protocol)
+    }
+
+    /// Takes the record: the next [`Consumer::peek`] shows its successor. Its bytes stay until
+    /// they are released.
+    pub fn take(&mut self, record: &Record) {
+        debug_assert_eq!(record.position, self.cursor);
+        self.cursor = record.end();
+        self.memory.control().consumer.0.taken.store(self.cursor, Release);
+    }
+
+    /// Fills `bytes` from the payload of a record that is not released yet. The bytes are as
+    /// hostile as their sender.
+    ///
+    /// # Panics
+    /// If it asks for more than the payload, or `offset` is not a multiple of 8.
+    pub fn read(&self, record: &Record, offset: usize, bytes: &mut [u8]) {
+        assert!(offset.is_multiple_of(WORD) && offset + bytes.len() <= record.len());
+        let at = (self.geometry.offset(record.position) + HEADER + offset) / WORD;
+        words::read(&self.memory.data()[at..], bytes);
+    }
+
+    /// Gives everything before `position` back to the producer.
+    ///
+    /// # Panics
+    /// In debug builds, if `position` goes backwards or beyond what was taken.
+    pub fn release(&mut self, position: u64) {
+        debug_assert!(position >= self.head && position <= self.cursor);
+        self.head = position;
+        self.memory.control().consumer.0.head.store(position, Release);
+        self.released.set(true);
+    }
+
+    /// Whether room was given since the last time, and the producer had declared that it waits
+    /// for it. The caller that gets `true` must kick it; nobody else will.
+    #[must_use = "a producer that waits for room must be kicked"]
+    pub fn must_kick(&self) -> bool {
+        if !self.released.take() {
+            return false;
+        }
+        fence(SeqCst);
+        self.wakes_producer()
+    }
+
+    fn wakes_producer(&self) -> bool {
+        let control = self.memory.control();
+        claim(&control.waiting.0.starved, &control.consumer.0.kicks)
+    }
+
+    /// Declares that it is about to sleep. The caller must look for records once more after
+    /// this, and sleep only if there are none; then a producer that publishes will kick.
+    pub fn declare_asleep(&self) {
+        declare(&self.memory.control().waiting.0.asleep);
+    }
+
+    /// Takes the declaration back: no kick is needed.
+    pub fn declare_awake(&self) {
+        self.memory.control().waiting.0.asleep.store(0, Relaxed);
+    }
+
+    fn head_at_cursor(&self) -> Result<Record, RingError> {
+        let at = self.geometry.offset(self.cursor) / WORD;
+        let bits = self.memory.data()[at + 1].load(Relaxed);
+        let head = Head::from_bits(bits).ok_or(RingError::Protocol)?;
+        let record = Record { position: self.cursor, head };
+        let longest = match head.kind {
+            Kind::Pad => self.geometry.to_end(self.cursor) - HEADER,
+            _ => max_payload(self.geometry.bytes() as usize),
+        };
+        let fits = record::size(record.len()) <= self.geometry.to_end(self.cursor);
+        if record.len() <= longest && fits { Ok(record) } else { Err(RingError::Protocol) }
+    }
+
+    fn skip_pad(&mut self, pad: &Record) -> Result<(), RingError> {
+        let fills_the_end = pad.end() & (self.geometry.bytes() - 1) == 0;
+        if !fills_the_end || self.geometry.offset(self.cursor) == 0 {
+            return Err(RingError::Protocol);
+        }
+        // Pads need no service: if everything before is released, so is this one.
+        let nothing_in_service = self.head == self.cursor;
+        self.take(pad);
+        if nothing_in_service {
+            self.release(self.cursor);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

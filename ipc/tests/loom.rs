@@ -1,0 +1,357 @@
+//! Every interleaving of small programs on rings and channels, as the memory model allows them.
+//!
+//! Run with `RUSTFLAGS="--cfg loom" cargo test -p atoll-ipc --release --test loom`. A wake-up
+//! that is lost shows as a deadlock, which loom reports.
+
+#![cfg(loom)]
+
+mod support;
+
+use std::sync::Arc;
+
+use atoll_ipc::channel::{Epochs, Region, Status};
+use atoll_ipc::client::{Client, ClientEvent};
+use atoll_ipc::message::Status as Fate;
+use atoll_ipc::record::Kind;
+use atoll_ipc::ring::{Consumer, MIN_WORDS, Memory, Producer, RingError, max_payload};
+use atoll_ipc::server::Server;
+use loom::sync::{Condvar, Mutex};
+use loom::thread;
+use support::{HeapChannel, HeapRing};
+
+const SECRET: u64 = 0x5eed;
+
+/// Explores every interleaving with at most so many forced switches between threads.
+fn model_within(preemptions: Option<usize>, program: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = preemptions;
+    builder.max_branches = 20_000;
+    builder.check(program);
+}
+
+/// Explores every interleaving: most programs here are small enough.
+fn model(program: impl Fn() + Sync + Send + 'static) {
+    model_within(None, program);
+}
+
+/// An eventfd: kicks coalesce, and a wait takes them all.
+#[derive(Default)]
+struct Bell {
+    state: Mutex<(bool, u32)>,
+    rung: Condvar,
+}
+
+impl Bell {
+    fn kick(&self) {
+        let mut state = self.state.lock().unwrap();
+        *state = (true, state.1 + 1);
+        self.rung.notify_one();
+    }
+
+    fn wait(&self) {
+        let mut state = self.state.lock().unwrap();
+        while !state.0 {
+            state = self.rung.wait(state).unwrap();
+        }
+        state.0 = false;
+    }
+
+    fn kicks(&self) -> u32 {
+        self.state.lock().unwrap().1
+    }
+}
+
+fn ring() -> (HeapRing, Producer<HeapRing>, Consumer<HeapRing>) {
+    let memory = HeapRing::new(MIN_WORDS);
+    let producer = Producer::new(memory.clone(), SECRET, 1);
+    let consumer = Consumer::new(memory.clone(), SECRET, 1, 0);
+    (memory, producer, consumer)
+}
+
+fn push(producer: &mut Producer<HeapRing>, value: u64) -> Result<(), RingError> {
+    let mut reservation = producer.reserve(8)?;
+    reservation.write(0, &value.to_le_bytes());
+    reservation.commit(Kind::Send, 0, value as u32);
+    Ok(())
+}
+
+/// Takes, checks and releases a record.
+fn pop(consumer: &mut Consumer<HeapRing>) -> Option<u64> {
+    let record = consumer.peek().unwrap()?;
+    let mut bytes = [0; 8];
+    consumer.read(&record, 0, &mut bytes);
+    consumer.take(&record);
+    consumer.release(record.end());
+    let value = u64::from_le_bytes(bytes);
+    assert_eq!(record.head.word, value as u32, "header and payload are of one record");
+    Some(value)
+}
+
+#[test]
+fn loom_what_is_published_is_seen_whole_and_in_order() {
+    model(|| {
+        let (_, mut producer, mut consumer) = ring();
+        let writer = thread::spawn(move || {
+            push(&mut producer, 11).unwrap();
+            push(&mut producer, 12).unwrap();
+        });
+        let mut next = 11;
+        while next <= 12 {
+            match pop(&mut consumer) {
+                Some(value) => {
+                    assert_eq!(value, next);
+                    next += 1;
+                }
+                None => thread::yield_now(),
+            }
+        }
+        writer.join().unwrap();
+        assert_eq!(pop(&mut consumer), None);
+    });
+}
+
+#[test]
+fn loom_no_byte_is_overwritten_before_its_last_read() {
+    model(|| {
+        let (_, mut producer, mut consumer) = ring();
+        for value in 1..=4 {
+            push(&mut producer, value).unwrap();
+        }
+        assert_eq!(push(&mut producer, 5), Err(RingError::Full));
+        let writer = thread::spawn(move || {
+            while push(&mut producer, 5) == Err(RingError::Full) {
+                thread::yield_now();
+            }
+        });
+        for value in 1..=4 {
+            assert_eq!(pop(&mut consumer), Some(value));
+        }
+        writer.join().unwrap();
+        assert_eq!(pop(&mut consumer), Some(5));
+    });
+}
+
+/// The consumer's part: wait for a record the way that a server waits.
+fn pop_or_sleep(consumer: &mut Consumer<HeapRing>, bell: &Bell) -> (u64, bool) {
+    let mut declared = false;
+    loop {
+        if let Some(value) = pop(consumer) {
+            return (value, declared);
+        }
+        consumer.declare_asleep();
+        declared = true;
+        if let Some(value) = pop(consumer) {
+            consumer.declare_awake();
+            return (value, declared);
+        }
+        bell.wait();
+    }
+}
+
+#[test]
+fn loom_a_consumer_that_sleeps_is_woken_and_one_that_is_awake_is_not_kicked() {
+    model(|| {
+        let (_, mut producer, mut consumer) = ring();
+        let bell = Arc::new(Bell::default());
+        let theirs = bell.clone();
+        let writer = thread::spawn(move || {
+            push(&mut producer, 7).unwrap();
+            if producer.must_kick() {
+                theirs.kick();
+            }
+        });
+        let (value, declared) = pop_or_sleep(&mut consumer, &bell);
+        assert_eq!(value, 7);
+        writer.join().unwrap();
+        assert!(bell.kicks() <= u32::from(declared), "a kick without a sleeper");
+    });
+}
+
+#[test]
+fn loom_a_consumer_that_sleeps_again_and_again_is_woken_each_time() {
+    model(|| {
+        let (_, mut producer, mut consumer) = ring();
+        let bell = Arc::new(Bell::default());
+        let theirs = bell.clone();
+        let writer = thread::spawn(move || {
+            for value in 1..=2 {
+                push(&mut producer, value).unwrap();
+                if producer.must_kick() {
+                    theirs.kick();
+                }
+            }
+        });
+        assert_eq!(pop_or_sleep(&mut consumer, &bell).0, 1);
+        assert_eq!(pop_or_sleep(&mut consumer, &bell).0, 2);
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_a_producer_that_waits_for_room_is_woken() {
+    model(|| {
+        let (_, mut producer, mut consumer) = ring();
+        let longest = max_payload(MIN_WORDS * 8);
+        for _ in 0..2 {
+            producer.reserve(longest).unwrap().commit(Kind::Send, 0, 0);
+        }
+        let bell = Arc::new(Bell::default());
+        let theirs = bell.clone();
+        let reader = thread::spawn(move || {
+            for _ in 0..2 {
+                let record = consumer.peek().unwrap().unwrap();
+                consumer.take(&record);
+                consumer.release(record.end());
+                if consumer.must_kick() {
+                    theirs.kick();
+                }
+            }
+        });
+        let mut declared = 0;
+        while push(&mut producer, 9) == Err(RingError::Full) {
+            producer.declare_starved();
+            declared += 1;
+            if push(&mut producer, 9).is_ok() {
+                break;
+            }
+            bell.wait();
+        }
+        reader.join().unwrap();
+        assert!(bell.kicks() <= declared);
+    });
+}
+
+#[test]
+fn loom_a_generation_that_changes_under_a_drain_loses_and_repeats_nothing() {
+    model(|| {
+        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+        let mut server = Server::attach(channel.clone());
+        let clients = thread::spawn(move || {
+            let mut client = Client::attach(channel.clone());
+            client.request(Kind::Send, 1, 0, |_| ()).unwrap();
+            drop(client);
+            channel.status().client_restarts(2);
+            let mut client = Client::attach(channel);
+            while client.request(Kind::Send, 2, 0, |_| ()).is_err() {
+                thread::yield_now();
+            }
+        });
+        for operation in 1..=2 {
+            let request = loop {
+                match server.poll().unwrap() {
+                    Some(request) => break request,
+                    None => thread::yield_now(),
+                }
+            };
+            assert_eq!((request.operation, request.client_epoch()), (operation, operation.into()));
+            server.forget(request);
+        }
+        clients.join().unwrap();
+        assert_eq!(server.poll(), Ok(None));
+    });
+}
+
+#[test]
+fn loom_a_server_that_restarts_under_its_client_leaves_each_call_one_outcome() {
+    model(|| {
+        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+        let mut server = Server::attach(channel.clone());
+        let mut client = Client::attach(channel.clone());
+        let ticket = client.request(Kind::Call, 1, 0, |_| ()).unwrap();
+        let servers = thread::spawn(move || {
+            let request = server.poll().unwrap().unwrap();
+            let answered = server.reply(request, Fate::Ok, 0, |_| ()).is_ok();
+            let resume = channel.shared().requests().claims().taken;
+            channel.status().server_restarts(2, resume);
+            answered
+        });
+        let mut replied = false;
+        let resume = loop {
+            match client.poll().unwrap() {
+                Some(ClientEvent::Reply(reply)) => {
+                    assert!(!replied && reply.token == ticket.token());
+                    replied = true;
+                    client.release(&reply);
+                }
+                Some(ClientEvent::Restarted { resume }) => break resume,
+                None => thread::yield_now(),
+            }
+        };
+        assert_eq!(servers.join().unwrap(), replied, "a reply that was sent is heard");
+        assert!(ticket.was_taken(resume), "and one that was not will never be");
+    });
+}
+
+#[test]
+fn loom_what_a_live_producer_claims_is_never_behind_what_a_dead_consumer_took() {
+    model(|| {
+        let (memory, mut producer, mut consumer) = ring();
+        let reader = thread::spawn(move || {
+            while pop(&mut consumer).is_none() {
+                thread::yield_now();
+            }
+        });
+        let writer = thread::spawn(move || push(&mut producer, 3).unwrap());
+        reader.join().unwrap();
+        let claims = memory.control().claims();
+        assert_eq!(claims.taken, 32);
+        assert!(claims.taken <= claims.tail, "{claims:?}");
+        writer.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_notification_bits_add_up_and_none_is_lost() {
+    model(|| {
+        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+        let bell = Arc::new(Bell::default());
+        let mut server = Server::attach(channel.clone());
+        let (theirs, mut client) = (bell.clone(), Client::attach(channel));
+        let notifier = thread::spawn(move || {
+            for bit in [1, 2] {
+                client.notify(bit);
+                if client.must_kick() {
+                    theirs.kick();
+                }
+            }
+        });
+        let mut bits = 0;
+        while bits != 3 {
+            server.declare_asleep();
+            if !server.is_ready() {
+                bell.wait();
+            }
+            server.declare_awake();
+            let more = server.collect_notifications();
+            assert_eq!(bits & more, 0, "a bit that was raised once is collected once");
+            bits |= more;
+        }
+        notifier.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_the_nucleuss_page_is_read_as_of_one_moment() {
+    // A torn reading takes one switch there and one back; without a bound, the many words of the
+    // page make for days of work.
+    model_within(Some(3), || {
+        let status = Arc::new(Status::default());
+        status.initialise(1, 1, 1);
+        let theirs = status.clone();
+        let reader = thread::spawn(move || {
+            let moments = [(1, 1, 0), (1, 2, 16), (2, 2, 0), (2, 3, 32)];
+            let mut last = 0;
+            for _ in 0..2 {
+                let Epochs { client, server, resume } = theirs.epochs();
+                let now = moments.iter().position(|&moment| moment == (client, server, resume));
+                let now = now.expect("a moment that never was");
+                assert!(now >= last, "time goes forward");
+                last = now;
+            }
+        });
+        status.server_restarts(2, 16);
+        status.client_restarts(2);
+        status.server_restarts(3, 32);
+        reader.join().unwrap();
+    });
+}
