@@ -1,0 +1,75 @@
+//! Exits to the nucleus: the I/O ports of [`atoll_ipc::abi::ports`] and the control page.
+
+use core::arch::asm;
+
+use atoll_ipc::abi::{Control, TEXT_MAX, layout, ports};
+use atoll_ipc::sync::Ordering::Relaxed;
+use atoll_ipc::words;
+
+use crate::boot;
+
+/// The control page of vCPU 0, which does all IPC.
+pub fn control() -> &'static Control {
+    control_of(0)
+}
+
+fn control_of(vcpu: u64) -> &'static Control {
+    let address = boot::page().control + vcpu * layout::PAGE;
+    // SAFETY: the nucleus maps a control page for each vCPU here, for as long as the domain
+    // runs; it is made of atomics, for which any bits are valid.
+    unsafe { &*(address as *const Control) }
+}
+
+fn out(port: u16) {
+    // SAFETY: writing one of these ports leaves the micro-VM; the nucleus changes nothing that
+    // the compiler knows of but atomics.
+    unsafe { asm!("out dx, al", in("dx") port, in("al") 0u8, options(nostack, preserves_flags)) }
+}
+
+/// Rings the doorbells in `kick`, then sleeps until kicked or for `wait_ns` nanoseconds.
+pub fn wait(kick: [u64; 4], wait_ns: u64) {
+    let control = control();
+    for (word, bits) in control.kick.iter().zip(kick) {
+        word.store(bits, Relaxed);
+    }
+    control.wait_ns.store(wait_ns, Relaxed);
+    out(ports::WAIT);
+}
+
+/// Rings one doorbell; the vCPU runs on.
+pub fn kick(doorbell: u16) {
+    out(doorbell);
+}
+
+/// Ends the server.
+pub fn exit(status: u32) -> ! {
+    control().status.store(status, Relaxed);
+    loop {
+        out(ports::EXIT);
+    }
+}
+
+/// Hands a console line to the nucleus.
+pub fn log(level: u32, text: &str) {
+    let control = control();
+    control.level.store(level, Relaxed);
+    put_text(control, text);
+    out(ports::LOG);
+}
+
+/// Gives up, with the reason and the frame from which to trace back.
+pub fn panic(text: &str, frame: [u64; 2]) -> ! {
+    let control = control();
+    control.frame[0].store(frame[0], Relaxed);
+    control.frame[1].store(frame[1], Relaxed);
+    put_text(control, text);
+    loop {
+        out(ports::PANIC);
+    }
+}
+
+fn put_text(control: &Control, text: &str) {
+    let end = text.floor_char_boundary(TEXT_MAX);
+    words::write(&control.text, &text.as_bytes()[..end]);
+    control.length.store(end as u32, Relaxed);
+}

@@ -1,0 +1,134 @@
+//! The domain's ends of all its channels, and the doorbells that are due.
+
+use alloc::vec::Vec;
+use core::cell::UnsafeCell;
+use core::time::Duration;
+
+use atoll_ipc::abi::ChannelEntry;
+use atoll_ipc::channel::{Mapped, Role};
+use atoll_ipc::client::Client;
+use atoll_ipc::server::Server;
+use atoll_ipc::sync::{AtomicU32, Ordering::Acquire, Ordering::Release};
+
+use crate::boot;
+use crate::clock::Instant;
+
+/// Longest that a peer's wake-up is put off while this domain goes on working. A wake-up costs
+/// about as much; putting it off longer would be felt.
+const KICK_DELAY: Duration = Duration::from_micros(50);
+
+/// One end of one channel.
+pub(super) enum Endpoint {
+    Client(Client<Mapped<'static>>),
+    Server(Server<Mapped<'static>>),
+}
+
+impl Endpoint {
+    fn attach(entry: &ChannelEntry) -> Self {
+        // SAFETY: the nucleus maps the channel at this address for as long as the domain runs:
+        // its first page readable, the others writable. Only `atoll_ipc` touches it, by atomics.
+        let region = unsafe { Mapped::at(entry.address as *const u8, entry.layout()) };
+        match entry.role() {
+            Role::Client => Self::Client(Client::attach(region)),
+            Role::Server => Self::Server(Server::attach(region)),
+        }
+    }
+
+    fn must_kick(&self) -> bool {
+        match self {
+            Self::Client(client) => client.must_kick(),
+            Self::Server(server) => server.must_kick(),
+        }
+    }
+
+    fn declare_asleep(&self) {
+        match self {
+            Self::Client(client) => client.declare_asleep(),
+            Self::Server(server) => server.declare_asleep(),
+        }
+    }
+
+    fn declare_awake(&self) {
+        match self {
+            Self::Client(client) => client.declare_awake(),
+            Self::Server(server) => server.declare_awake(),
+        }
+    }
+}
+
+/// A set of channels, a bit each: whose doorbells are to be rung.
+pub(super) type Kicks = [u64; 4];
+
+/// Everything that IPC needs to remember.
+pub(super) struct Endpoints {
+    pub(super) all: Vec<Endpoint>,
+    /// Where the next search begins, so that no channel starves another.
+    pub(super) turn: usize,
+    /// Channels with something published that their peers were not yet kicked for.
+    due: Kicks,
+    /// When the first of them was published.
+    due_since: Option<Instant>,
+}
+
+impl Endpoints {
+    /// Notes that something was published on a channel. Returns the doorbells that must not wait
+    /// any longer.
+    pub(super) fn published(&mut self, channel: usize) -> Kicks {
+        self.due[channel / 64] |= 1 << (channel % 64);
+        let now = Instant::now();
+        let since = *self.due_since.get_or_insert(now);
+        if now.since(since) < KICK_DELAY { [0; 4] } else { self.take_kicks() }
+    }
+
+    /// Channels whose peer sleeps and must be kicked for what was published since last asked.
+    pub(super) fn take_kicks(&mut self) -> Kicks {
+        self.due_since = None;
+        let mut kicks = core::mem::take(&mut self.due);
+        for (index, word) in kicks.iter_mut().enumerate() {
+            let mut left = *word;
+            while left != 0 {
+                let bit = left.trailing_zeros();
+                left &= left - 1;
+                if !self.all[index * 64 + bit as usize].must_kick() {
+                    *word &= !(1 << bit);
+                }
+            }
+        }
+        kicks
+    }
+
+    pub(super) fn declare_asleep(&self) {
+        self.all.iter().for_each(Endpoint::declare_asleep);
+    }
+
+    pub(super) fn declare_awake(&self) {
+        self.all.iter().for_each(Endpoint::declare_awake);
+    }
+}
+
+struct Cell(UnsafeCell<Endpoints>);
+
+// SAFETY: `with` lets one caller at a time in, whatever vCPU it is on.
+unsafe impl Sync for Cell {}
+
+static ENDPOINTS: Cell =
+    Cell(UnsafeCell::new(Endpoints { all: Vec::new(), turn: 0, due: [0; 4], due_since: None }));
+static BORROWED: AtomicU32 = AtomicU32::new(0);
+
+/// Attaches all channels of the boot page.
+pub(crate) fn adopt() {
+    with(|endpoints| endpoints.all = boot::channels().iter().map(Endpoint::attach).collect());
+}
+
+/// Runs `f` with the endpoints to itself.
+///
+/// # Panics
+/// If IPC is in use already: by another vCPU, or by the closure that fills a message.
+pub(super) fn with<T>(f: impl FnOnce(&mut Endpoints) -> T) -> T {
+    assert!(BORROWED.swap(1, Acquire) == 0, "IPC belongs to vCPU 0, one operation at a time");
+    // SAFETY: the flag was free and is ours until it is cleared below; a panic in `f` ends the
+    // incarnation.
+    let result = f(unsafe { &mut *ENDPOINTS.0.get() });
+    BORROWED.store(0, Release);
+    result
+}

@@ -1,0 +1,64 @@
+//! The guest kernel: what is linked under every Atoll server.
+//!
+//! A server is a `no_std` program with a declaration and a `main`:
+//!
+//! ```ignore
+//! #![no_std]
+//! #![no_main]
+//!
+//! atoll::server! {
+//!     name: "echo",
+//!     memory: 8 << 20,
+//!     ports: [ECHO: "echo" message],
+//! }
+//!
+//! fn main() -> u32 {
+//!     loop {
+//!         let message = ECHO.receive();
+//!         message.reply(&message.to_vec());
+//!     }
+//! }
+//! ```
+//!
+//! It runs in ring 3, like this crate. Only the exception stubs ([`stubs`]) run in ring 0, and
+//! they do nothing but report. There are no interrupts and no threads: a vCPU runs the server's
+//! code, and the messages that it asks for.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`ipc`] | ports to receive on, channels to call through |
+//! | [`stream`] | client connections that a gateway carries |
+//! | [`clock`] | time, without leaving the micro-VM |
+//! | [`boot`] | names, arguments, memory, randomness from the nucleus |
+//! | [`console`] | log lines, through the `log` crate |
+//! | [`heap`] | the global allocator |
+
+#![no_std]
+#![warn(missing_docs)]
+
+extern crate alloc;
+
+pub mod boot;
+pub mod clock;
+pub mod console;
+mod entry;
+mod exits;
+pub mod heap;
+pub mod ipc;
+mod memory;
+mod panic;
+mod server;
+pub mod stream;
+pub mod stubs;
+
+pub use atoll_ipc::message::{IpcError, Status};
+pub use ipc::{Channel, Message, Port};
+
+#[doc(hidden)]
+pub use atoll_ipc as __ipc;
+
+/// Ends the server with a status. The nucleus reports it as a fault, unless the domain's restart
+/// policy says that ending is fine.
+pub fn exit(status: u32) -> ! {
+    exits::exit(status)
+}
