@@ -1,0 +1,373 @@
+//! Owns the keyspace: keys, values, deadlines, and the account of the memory they take.
+//!
+//! A write first asks [`Database::admit`] for the bytes that it may need and is refused
+//! before it has changed anything. What is really in use comes from the values themselves,
+//! weighed before and after each change, so the account cannot drift.
+
+use alloc::vec::Vec;
+
+use crate::dense::{Dense, Weigh};
+use crate::failure::Failure;
+use crate::hash::Hasher;
+use crate::memory::{Pool, copy};
+use crate::request::Span;
+use crate::value::{Hash, List, Set, Value};
+
+/// What a [`Database`] is told at its making, beside its limit and seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Whether clients may crash the server with `DEBUG`.
+    pub debug: bool,
+    /// Bytes that the unfinished requests and undelivered replies of all sessions together
+    /// may take. Not part of the database's limit.
+    pub buffers: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { debug: false, buffers: 64 << 20 }
+    }
+}
+
+/// Counters for INFO.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stats {
+    pub commands: u64,
+    pub errors: u64,
+    pub expired: u64,
+    pub hits: u64,
+    pub misses: u64,
+}
+
+/// A value and the time, in milliseconds since 1970, after which it is gone (0: never).
+#[derive(Debug)]
+struct Item {
+    value: Value,
+    deadline: u64,
+}
+
+impl Weigh for Item {
+    fn weight(&self) -> usize {
+        self.value.weight()
+    }
+}
+
+impl Item {
+    fn is_gone(&self, now: u64) -> bool {
+        self.deadline != 0 && self.deadline <= now
+    }
+}
+
+/// All keys and values, shared by every session.
+#[derive(Debug)]
+pub struct Database {
+    keys: Dense<Item>,
+    hasher: Hasher,
+    limit: usize,
+    volatile: usize,
+    sweep: usize,
+    pub(crate) options: Options,
+    pub(crate) pool: Pool,
+    pub(crate) stats: Stats,
+    /// The arguments of the request in service, kept to be used again.
+    pub(crate) spans: Vec<Span>,
+}
+
+impl Database {
+    /// An empty database that stores up to `limit` bytes. `seed` must be random: it keeps
+    /// clients from choosing keys that collide.
+    #[must_use]
+    pub fn new(limit: usize, seed: u64, options: Options) -> Self {
+        Self {
+            keys: Dense::new(),
+            hasher: Hasher::new(seed),
+            limit,
+            volatile: 0,
+            sweep: 0,
+            options,
+            pool: Pool::new(options.buffers),
+            stats: Stats::default(),
+            spans: Vec::new(),
+        }
+    }
+
+    /// Bytes in use by keys and values.
+    #[must_use]
+    pub fn used(&self) -> usize {
+        self.keys.bytes()
+    }
+
+    /// The most bytes that keys and values may take.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Keys, including those whose time is over but which nobody has noticed yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there are no keys.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.keys.len() == 0
+    }
+
+    /// Keys that have a deadline. While there are none, [`expire_some`](Self::expire_some)
+    /// has nothing to do.
+    #[must_use]
+    pub fn volatile(&self) -> usize {
+        self.volatile
+    }
+
+    /// Bytes held by sessions for requests and replies.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.options.buffers.saturating_sub(self.pool.left())
+    }
+
+    /// Looks at up to `budget` keys, going on where it stopped last time, and drops those
+    /// whose time is over. Tells how many it dropped.
+    pub fn expire_some(&mut self, now: u64, budget: usize) -> usize {
+        if self.volatile == 0 {
+            return 0;
+        }
+        let mut dropped = 0;
+        for _ in 0..budget.min(self.keys.len()) {
+            // Downwards, as a removal moves the last entry, seen earlier, into the hole.
+            if self.sweep == 0 || self.sweep > self.keys.len() {
+                self.sweep = self.keys.len();
+            }
+            let Some(at) = self.sweep.checked_sub(1) else { break };
+            self.sweep = at;
+            if self.keys.value(at).is_gone(now) {
+                self.remove(at);
+                dropped += 1;
+            }
+        }
+        self.stats.expired += dropped as u64;
+        dropped
+    }
+
+    pub(crate) fn hasher(&self) -> Hasher {
+        self.hasher
+    }
+
+    /// The position of a living key. A dead one that is met goes away.
+    #[inline]
+    pub(crate) fn find(&mut self, key: &[u8], now: u64) -> Option<usize> {
+        let at = self.keys.find(self.hasher.hash(key), key)?;
+        if self.keys.value(at).is_gone(now) {
+            self.remove(at);
+            self.stats.expired += 1;
+            return None;
+        }
+        Some(at)
+    }
+
+    /// [`find`](Self::find) for a command that only reads: counted as hit or miss.
+    #[inline]
+    pub(crate) fn look_up(&mut self, key: &[u8], now: u64) -> Option<usize> {
+        let found = self.find(key, now);
+        if found.is_some() {
+            self.stats.hits += 1;
+        } else {
+            self.stats.misses += 1;
+        }
+        found
+    }
+
+    pub(crate) fn key(&self, at: usize) -> &[u8] {
+        self.keys.key(at)
+    }
+
+    pub(crate) fn value(&self, at: usize) -> &Value {
+        &self.keys.value(at).value
+    }
+
+    /// When the key is gone; 0 if never.
+    pub(crate) fn deadline(&self, at: usize) -> u64 {
+        self.keys.value(at).deadline
+    }
+
+    pub(crate) fn is_gone(&self, at: usize, now: u64) -> bool {
+        self.keys.value(at).is_gone(now)
+    }
+
+    pub(crate) fn set_deadline(&mut self, at: usize, deadline: u64) {
+        let old = self.keys.edit(at, |item| core::mem::replace(&mut item.deadline, deadline));
+        self.volatile = self.volatile - usize::from(old != 0) + usize::from(deadline != 0);
+    }
+
+    /// Whether `extra` more bytes fit.
+    #[inline]
+    pub(crate) fn admit(&self, extra: usize) -> Result<(), Failure> {
+        if self.used().saturating_add(extra) > self.limit {
+            return Err(Failure::Memory);
+        }
+        Ok(())
+    }
+
+    /// What a new key takes, with a value of that weight.
+    pub(crate) fn key_cost(key: &[u8], weight: usize) -> usize {
+        Dense::<Item>::cost(key.len(), weight)
+    }
+
+    /// Adds a key that is not there.
+    pub(crate) fn create(&mut self, key: &[u8], value: Value) -> Result<usize, Failure> {
+        let item = Item { value, deadline: 0 };
+        self.keys.insert(self.hasher.hash(key), copy(key)?, item)
+    }
+
+    /// Makes room for `more` keys.
+    pub(crate) fn reserve(&mut self, more: usize) -> Result<(), Failure> {
+        self.keys.reserve(more)
+    }
+
+    /// Adds a key that is not there, with its copy already made.
+    pub(crate) fn create_owned(
+        &mut self,
+        key: alloc::boxed::Box<[u8]>,
+        value: Value,
+    ) -> Result<usize, Failure> {
+        self.keys.insert(self.hasher.hash(&key), key, Value::into_item(value))
+    }
+
+    /// Puts another value in a key's place and forgets its deadline.
+    pub(crate) fn replace(&mut self, at: usize, value: Value) {
+        self.keys.edit(at, |item| item.value = value);
+        self.set_deadline(at, 0);
+    }
+
+    /// Takes a key out.
+    pub(crate) fn remove(&mut self, at: usize) -> Option<Value> {
+        let (_, item) = self.keys.remove(at)?;
+        self.volatile -= usize::from(item.deadline != 0);
+        Some(item.value)
+    }
+
+    /// Drops everything.
+    pub(crate) fn flush(&mut self) {
+        self.keys = Dense::new();
+        self.volatile = 0;
+        self.sweep = 0;
+    }
+
+    /// One step of a scan; see [`Dense::scan`].
+    pub(crate) fn scan(
+        &self,
+        cursor: u64,
+        count: usize,
+        now: u64,
+        mut visit: impl FnMut(&[u8], &Value),
+    ) -> u64 {
+        self.keys.scan(cursor, count, |key, item| {
+            if !item.is_gone(now) {
+                visit(key, &item.value);
+            }
+        })
+    }
+
+    /// Changes a value. A list, hash or set that is left empty takes its key with it.
+    pub(crate) fn edit<R>(
+        &mut self,
+        at: usize,
+        change: impl FnOnce(&mut Value) -> Result<R, Failure>,
+    ) -> Result<R, Failure> {
+        let result = self.keys.edit(at, |item| change(&mut item.value));
+        if self.value(at).is_void() {
+            self.remove(at);
+        }
+        result
+    }
+}
+
+impl Value {
+    fn into_item(self) -> Item {
+        Item { value: self, deadline: 0 }
+    }
+}
+
+/// The position, reading view and changing view of one type of value.
+macro_rules! typed {
+    ($kind:ident, $type:ty, $find:ident, $read:ident, $edit:ident) => {
+        impl Database {
+            /// The position of a key that must hold this type, if it is there.
+            pub(crate) fn $find(&mut self, key: &[u8], now: u64) -> Result<Option<usize>, Failure> {
+                match self.find(key, now) {
+                    Some(at) if matches!(self.value(at), Value::$kind(_)) => Ok(Some(at)),
+                    Some(_) => Err(Failure::WrongType),
+                    None => Ok(None),
+                }
+            }
+
+            /// The value of a key that must hold this type, for a command that only reads.
+            pub(crate) fn $read(
+                &mut self,
+                key: &[u8],
+                now: u64,
+            ) -> Result<Option<&$type>, Failure> {
+                match self.look_up(key, now) {
+                    None => Ok(None),
+                    Some(at) => match self.value(at) {
+                        Value::$kind(value) => Ok(Some(value)),
+                        _ => Err(Failure::WrongType),
+                    },
+                }
+            }
+
+            /// Changes the value at a position that holds this type.
+            pub(crate) fn $edit<R>(
+                &mut self,
+                at: usize,
+                change: impl FnOnce(&mut $type) -> Result<R, Failure>,
+            ) -> Result<R, Failure> {
+                self.edit(at, |value| match value {
+                    Value::$kind(value) => change(value),
+                    _ => Err(Failure::WrongType),
+                })
+            }
+        }
+    };
+}
+
+typed!(Str, Vec<u8>, find_string, string, edit_string);
+typed!(List, List, find_list, list, edit_list);
+typed!(Hash, Hash, find_hash, hash, edit_hash);
+typed!(Set, Set, find_set, set, edit_set);
+
+impl Database {
+    /// The list at a position, if there is one.
+    pub(crate) fn list_at(&self, at: Option<usize>) -> Option<&List> {
+        match self.value(at?) {
+            Value::List(list) => Some(list),
+            _ => None,
+        }
+    }
+
+    /// The hash at a position, if there is one.
+    pub(crate) fn hash_at(&self, at: Option<usize>) -> Option<&Hash> {
+        match self.value(at?) {
+            Value::Hash(hash) => Some(hash),
+            _ => None,
+        }
+    }
+
+    /// The set at a position, if there is one.
+    pub(crate) fn set_at(&self, at: Option<usize>) -> Option<&Set> {
+        match self.value(at?) {
+            Value::Set(set) => Some(set),
+            _ => None,
+        }
+    }
+
+    /// The string at a position, if there is one.
+    pub(crate) fn string_at(&self, at: Option<usize>) -> Option<&Vec<u8>> {
+        match self.value(at?) {
+            Value::Str(string) => Some(string),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Owns the errors that a command answers with: their texts are Redis's own, since
+//! clients match on them.
+
+use alloc::collections::TryReserveError;
+
+/// Why a command was refused. A refused command has changed nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The key holds a value of another type.
+    WrongType,
+    /// The arguments do not make sense together.
+    Syntax,
+    /// An argument, or a stored value, is not a 64-bit integer.
+    NotInteger,
+    /// The memory limit, or the allocator, says no.
+    Memory,
+    /// Anything else, with its text.
+    Text(&'static str),
+}
+
+impl Failure {
+    /// The text of the reply, without the dash.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::WrongType => "WRONGTYPE Operation against a key holding the wrong kind of value",
+            Self::Syntax => "ERR syntax error",
+            Self::NotInteger => "ERR value is not an integer or out of range",
+            Self::Memory => "OOM command not allowed when used memory > 'maxmemory'.",
+            Self::Text(text) => text,
+        }
+    }
+}
+
+impl From<TryReserveError> for Failure {
+    fn from(_: TryReserveError) -> Self {
+        Self::Memory
+    }
+}

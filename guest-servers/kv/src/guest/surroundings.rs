@@ -1,0 +1,64 @@
+//! What the library asks of its surroundings, answered by the guest kernel.
+
+use atoll::{boot, clock, heap};
+use kv::{Crash, Env, Facts};
+
+use crate::crash;
+
+/// The micro-VM around the server.
+pub struct Surroundings {
+    /// Connections that hold state here.
+    pub clients: usize,
+    random: u64,
+}
+
+impl Surroundings {
+    pub fn new() -> Self {
+        Self { clients: 0, random: seed().rotate_left(32) }
+    }
+}
+
+/// A number that no client can guess, another one for each incarnation.
+pub fn seed() -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = boot::page().seed;
+    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+}
+
+impl Env for Surroundings {
+    fn now_ms(&self) -> u64 {
+        clock::unix_time().as_millis() as u64
+    }
+
+    fn now_us(&self) -> u64 {
+        clock::unix_time().as_micros() as u64
+    }
+
+    /// SplitMix64.
+    fn random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn debug(&mut self, crash: Crash) {
+        match crash {
+            Crash::Segfault => crash::debug_segfault(),
+            Crash::Panic => crash::debug_panic(),
+            Crash::Loop => crash::debug_loop(),
+            Crash::StackOverflow => crash::debug_stack_overflow(),
+            Crash::Ud2 => crash::debug_ud2(),
+            Crash::DivZero => crash::debug_divide_by_zero(),
+        }
+    }
+
+    fn info(&self) -> Facts {
+        Facts {
+            epoch: boot::epoch().into(),
+            uptime_ms: clock::uptime().as_millis() as u64,
+            clients: self.clients,
+            heap_used: heap::used(),
+            heap_total: heap::capacity(),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! An in-memory key-value server that speaks RESP2, the protocol of Redis: everything of it
+//! but the sockets.
+//!
+//! Bytes from a client go to its [`Session`], which cuts them into requests, runs those on
+//! the one [`Database`] and holds the replies until they are taken. What the outside world
+//! has to tell (time, chance, figures for INFO) comes through [`Env`]. Nothing here blocks,
+//! and nothing that a client sends can make an allocation failure more than an error reply.
+#![no_std]
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+mod choose;
+mod client;
+mod command;
+mod counters;
+mod db;
+mod dense;
+mod env;
+mod expiry;
+mod failure;
+mod glob;
+mod hash;
+mod hashes;
+mod info;
+mod inline;
+mod keys;
+mod lists;
+mod memory;
+mod number;
+mod partial;
+mod reply;
+mod request;
+mod scan;
+mod server;
+mod session;
+mod sets;
+mod settings;
+mod strings;
+mod table;
+mod value;
+mod word;
+
+#[cfg(test)]
+mod tests;
+
+pub use db::{Database, Options};
+pub use env::{Crash, Env, Facts};
+pub use session::Session;

@@ -1,0 +1,123 @@
+//! The kv server: the library's database behind a stream port.
+//!
+//! | argument | meaning | without it |
+//! |---|---|---|
+//! | `maxmemory=BYTES` | most memory for keys and values; `KiB`, `MiB`, `GiB` may follow | what the heap allows |
+//! | `debug=yes` | clients may crash the server with `DEBUG` | `no` |
+//! | `log=LEVEL` | least level of console lines | `info` |
+
+#![no_std]
+#![no_main]
+
+#[path = "guest/crash.rs"]
+mod crash;
+#[path = "guest/surroundings.rs"]
+mod surroundings;
+
+use core::time::Duration;
+
+use atoll::clock::{Instant, unix_time};
+use atoll::stream::{Connection, Connections};
+use atoll::{boot, heap};
+use kv::{Database, Options, Session};
+use surroundings::{Surroundings, seed};
+
+atoll::server! {
+    name: "kv",
+    memory: 256 << 20,
+    ports: [REDIS: "redis" stream],
+}
+
+/// Time between two looks for keys that have expired and that nobody asks for.
+const SWEEP_PERIOD: Duration = Duration::from_millis(100);
+/// Keys looked at in one such look; clients wait no longer than that takes.
+const SWEEP_KEYS: usize = 200;
+/// What a client is told whose request a dead incarnation had.
+const RESTARTED: &str = "RESTARTED the server restarted; the command may or may not have been executed";
+
+struct Server {
+    database: Database,
+    surroundings: Surroundings,
+}
+
+struct Client(Session);
+
+fn main() -> u32 {
+    let options = Options { debug: boot::argument("debug") == Some("yes"), buffers: buffers() };
+    let mut server = Server {
+        database: Database::new(limit(), seed(), options),
+        surroundings: Surroundings::new(),
+    };
+    log::info!("{} MiB for keys and values, epoch {}", limit() >> 20, boot::epoch());
+    let mut connections = Connections::new();
+    let mut next_sweep = Instant::now();
+    loop {
+        let deadline = (server.database.volatile() > 0).then_some(next_sweep);
+        let message = match deadline {
+            Some(deadline) => REDIS.receive_until(deadline),
+            None => Some(REDIS.receive()),
+        };
+        if let Some(message) = message {
+            server.surroundings.clients = connections.len();
+            connections.serve(message, &mut server, |server: &mut Server, id| {
+                Client(Session::new(&server.database, id))
+            });
+        }
+        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            server.database.expire_some(unix_time().as_millis() as u64, SWEEP_KEYS);
+            next_sweep = Instant::now().after(SWEEP_PERIOD);
+        }
+    }
+}
+
+/// Bytes for keys and values.
+fn limit() -> usize {
+    // A fifth goes to fragments between allocations.
+    let most = (heap::capacity() - buffers()) / 5 * 4;
+    boot::argument("maxmemory").and_then(bytes).map_or(most, |asked| asked.min(most))
+}
+
+/// Bytes for unfinished requests and undelivered replies.
+fn buffers() -> usize {
+    (heap::capacity() / 4).min(64 << 20)
+}
+
+/// `128MiB`, `4096`.
+fn bytes(text: &str) -> Option<usize> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim() {
+        "" | "B" => 0,
+        "KiB" => 10,
+        "MiB" => 20,
+        "GiB" => 30,
+        _ => return None,
+    };
+    number.parse::<usize>().ok()?.checked_shl(shift)
+}
+
+impl Connection<Server> for Client {
+    fn feed(&mut self, server: &mut Server, input: &[u8]) -> usize {
+        self.0.feed(&mut server.database, &mut server.surroundings, input)
+    }
+
+    fn abort(&mut self, input: &[u8]) {
+        self.0.abort(input, RESTARTED);
+    }
+
+    fn output(&self) -> &[u8] {
+        self.0.output()
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.0.advance(count);
+    }
+
+    fn mid_request(&self) -> bool {
+        self.0.mid_request()
+    }
+
+    fn closing(&self) -> bool {
+        self.0.closing()
+    }
+}

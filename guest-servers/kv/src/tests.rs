@@ -1,0 +1,8 @@
+//! Tests of the whole server through its sessions, a file per subject.
+
+mod aborts;
+mod commands;
+mod limits;
+mod model;
+mod protocol;
+mod rig;
