@@ -1,0 +1,110 @@
+//! Channels as the nucleus has them: memory that it makes, lends to both ends, and keeps the
+//! status page of.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use atoll_ipc::channel::{Layout, Mapped, Region, Role, Shared, Status, resume_point};
+use atoll_ipc::sync::AtomicU64;
+use vm_memory::{FileOffset, MmapRegion};
+
+use crate::machine::MachineError;
+use crate::machine::memory::memory_file;
+use crate::machine::vm::Lendable;
+
+/// A channel's memory, mapped in the VMM. Clones share it.
+#[derive(Clone)]
+pub struct ChannelMemory(Arc<Mapping>);
+
+struct Mapping {
+    // Points into `mapping`, and is never handed out for longer than a borrow of `self`.
+    view: Mapped<'static>,
+    mapping: MmapRegion,
+}
+
+impl fmt::Debug for ChannelMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelMemory").field("bytes", &self.0.mapping.size()).finish()
+    }
+}
+
+impl ChannelMemory {
+    /// Makes a channel between two first incarnations.
+    ///
+    /// # Errors
+    /// If the host denies the memory.
+    pub fn new(layout: Layout) -> Result<Self, MachineError> {
+        let size = layout.total();
+        let file = FileOffset::new(memory_file(size as u64)?, 0);
+        let mapping = MmapRegion::from_file(file, size).map_err(|error| MachineError::Memory {
+            what: "a channel",
+            cause: io::Error::other(error.to_string()),
+        })?;
+        // SAFETY: `layout.total()` bytes are mapped readable and writable here, page-aligned, as
+        // long as `mapping` lives, which the view does not outlive; all access in this process
+        // goes through the view's atomics.
+        let view = unsafe { Mapped::at(mapping.as_ptr(), layout) };
+        view.status().initialise(fresh_secret(), 1, 1);
+        Ok(Self(Arc::new(Mapping { view, mapping })))
+    }
+
+    /// The memory as guests are lent it.
+    pub fn lendable(&self) -> Arc<dyn Lendable> {
+        self.0.clone()
+    }
+
+    /// Readies the channel for the next incarnation of one end, which stands still. The other
+    /// end learns of it from the status page; it must be woken.
+    pub fn restart(&self, role: Role, epoch: u32) {
+        let status = self.status();
+        status.renew(fresh_secret());
+        match role {
+            Role::Client => status.client_restarts(epoch),
+            Role::Server => {
+                let claims = self.shared().requests().claims();
+                let ring = size_of_val(self.requests()) as u64;
+                let resume = resume_point(&claims, status.epoch(Role::Client), ring);
+                status.server_restarts(epoch, resume);
+            }
+        }
+    }
+}
+
+/// A secret that no guest can guess. Every host that runs KVM has the system call behind it, and
+/// the generator is ready long before: should it fail all the same, a fixed secret costs the
+/// defence against a dead server's forged leftovers, and nothing else.
+fn fresh_secret() -> u64 {
+    getrandom::u64().unwrap_or_else(|error| {
+        log::error!("no random secret for a channel: {error}");
+        0x5bd1_e995_9e37_79b9
+    })
+}
+
+impl Lendable for Mapping {
+    fn host_address(&self) -> u64 {
+        self.mapping.as_ptr() as u64
+    }
+
+    fn size(&self) -> u64 {
+        self.mapping.size() as u64
+    }
+}
+
+impl Region for ChannelMemory {
+    fn status(&self) -> &Status {
+        self.0.view.status()
+    }
+
+    fn shared(&self) -> &Shared {
+        self.0.view.shared()
+    }
+
+    fn requests(&self) -> &[AtomicU64] {
+        self.0.view.requests()
+    }
+
+    fn replies(&self) -> &[AtomicU64] {
+        self.0.view.replies()
+    }
+}

@@ -1,0 +1,92 @@
+//! How a command can fail, and which exit code tells so.
+
+use std::io;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use thiserror::Error;
+
+use crate::control::ClientError;
+use crate::control::api::ProblemKind;
+use crate::exit_code::ExitCode;
+use crate::manifest::ManifestError;
+use crate::system::SystemError;
+
+#[derive(Debug, Error)]
+pub(super) enum CliError {
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+    #[error(transparent)]
+    System(#[from] SystemError),
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    #[error(
+        "no system runs here (looked in {}); start one with `vmm run SYSTEM.toml`",
+        .0.display()
+    )]
+    NoneRuns(PathBuf),
+    #[error("several systems run here: `{}`; choose one with --system NAME", .0.join("`, `"))]
+    SeveralRun(Vec<String>),
+    #[error("cannot write to standard output: {0}; check where it goes to")]
+    Output(#[from] io::Error),
+    #[error("cannot start an event loop: {0}; check the limit on open files")]
+    EventLoop(io::Error),
+    #[error("cannot wait for the system to stop: {0}; `vmm ps` tells whether it still runs")]
+    Departure(io::Error),
+}
+
+impl CliError {
+    /// Whether the reader of the output has gone, as `head` does when it has enough.
+    pub(super) fn is_broken_pipe(&self) -> bool {
+        matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe)
+    }
+
+    pub(super) fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Manifest(_) => ExitCode::Manifest,
+            Self::System(error) => error.exit_code(),
+            Self::Client(error) => client_code(error),
+            Self::NoneRuns(_) => ExitCode::Unreachable,
+            Self::SeveralRun(_) => ExitCode::Usage,
+            Self::Output(_) | Self::EventLoop(_) | Self::Departure(_) => ExitCode::Runtime,
+        }
+    }
+
+    /// The error for scripts: one object, with each problem of a manifest apart.
+    pub(super) fn to_json(&self) -> Value {
+        let mut error = json!({ "code": self.exit_code() as u8, "message": self.to_string() });
+        if let Some(problems) = self.problems() {
+            error["problems"] = problems;
+        }
+        json!({ "error": error })
+    }
+
+    fn problems(&self) -> Option<Value> {
+        let Self::Manifest(ManifestError::Invalid(problems)) = self else { return None };
+        let each = problems.iter().map(|problem| {
+            json!({
+                "file": problem.place.file.to_string_lossy(),
+                "line": problem.place.line,
+                "column": problem.place.column,
+                "message": problem.rule.to_string(),
+            })
+        });
+        Some(each.collect())
+    }
+}
+
+fn client_code(error: &ClientError) -> ExitCode {
+    match error {
+        ClientError::NoSystem { .. }
+        | ClientError::Unreachable { .. }
+        | ClientError::Lost { .. } => ExitCode::Unreachable,
+        ClientError::Answer { .. } => ExitCode::Runtime,
+        ClientError::Refused(problem) => match problem.kind {
+            ProblemKind::NoSuchDomain
+            | ProblemKind::WrongState
+            | ProblemKind::ShuttingDown
+            | ProblemKind::TooManyStreams => ExitCode::Refused,
+            ProblemKind::NoAnswer | ProblemKind::BadRequest => ExitCode::Runtime,
+        },
+    }
+}

@@ -1,0 +1,49 @@
+//! The commands that need no running system: `run`, `check`, `doctor`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::exit_code::ExitCode;
+use crate::manifest::Manifest;
+use crate::system::{self, RunOptions};
+
+use super::args::{CheckArgs, RunArgs};
+use super::error::CliError;
+use super::human::counted;
+
+pub(super) fn run(args: &RunArgs, json: bool) -> Result<(), CliError> {
+    let manifest = Manifest::load(&args.check.manifest)?;
+    let images_dir = images_dir(&args.check);
+    Ok(system::run(manifest, RunOptions { images_dir, socket: args.socket.clone(), json })?)
+}
+
+pub(super) fn check(args: &CheckArgs, json: bool, out: &mut dyn Write) -> Result<(), CliError> {
+    let manifest = Manifest::load(&args.manifest)?;
+    system::check(&manifest, &images_dir(args))?;
+    if json {
+        let domains: Vec<_> = manifest.domains.keys().map(|name| name.as_str()).collect();
+        writeln!(out, "{}", json!({ "system": manifest.name.as_str(), "domains": domains }))?;
+    } else {
+        writeln!(
+            out,
+            "{}: system `{}` is in order: {}, {}, {}",
+            args.manifest.display(),
+            manifest.name,
+            counted(manifest.domains.len() as u64, "domain"),
+            counted(manifest.channels.len() as u64, "channel"),
+            counted(manifest.gateways.len() as u64, "gateway"),
+        )?;
+    }
+    Ok(())
+}
+
+pub(super) fn doctor(json: bool) -> Result<ExitCode, CliError> {
+    Ok(crate::doctor::run(json)?)
+}
+
+fn images_dir(args: &CheckArgs) -> PathBuf {
+    let beside = || args.manifest.parent().unwrap_or(Path::new("")).to_owned();
+    args.images.clone().unwrap_or_else(beside)
+}

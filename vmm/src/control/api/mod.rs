@@ -1,0 +1,13 @@
+//! The types that cross the control API, one source for server, client and OpenAPI document.
+
+mod fault;
+mod hex;
+mod problem;
+mod report;
+mod status;
+
+pub use fault::{FaultKind, FaultReport, FaultSummary, Frame, Registers};
+pub use hex::{Hex, HexError};
+pub use problem::{Problem, ProblemKind};
+pub use report::{ChannelReport, ChannelRole, DomainReport, GatewayReport};
+pub use status::{DomainState, DomainStatus, HostKind, SystemStatus};

@@ -1,0 +1,207 @@
+//! What a domain is made from, and how its memory looks before the first instruction.
+
+use std::io::Cursor;
+use std::sync::Arc;
+
+use atoll_image::{Image, Rights};
+use atoll_ipc::abi::layout::{
+    BOOT, BOOT_SIZE, CHANNEL_STRIDE, CHANNELS, DESCRIPTORS, LARGE_PAGE, PAGE,
+};
+use atoll_ipc::abi::{ARGUMENTS_MAX, BootPage, ChannelEntry, NAME_MAX, Name, ports};
+use atoll_ipc::channel::{Layout, Role};
+use linux_loader::loader::KernelLoader;
+use linux_loader::loader::elf::Elf;
+use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::channel::ChannelMemory;
+use crate::machine::MachineError;
+use crate::machine::descriptors;
+use crate::machine::memory::DomainMemory;
+use crate::machine::plan::Plan;
+use crate::machine::tables::{Access, Tables};
+
+/// One end of a channel, as a domain is given it.
+#[derive(Clone, Debug)]
+pub struct ChannelEnd {
+    /// The client's name for the channel; on the server's side, the port's.
+    pub name: Name,
+    /// The name of the other end.
+    pub peer: String,
+    /// Which end it is.
+    pub role: Role,
+    /// The server's port, as its place in the image.
+    pub port: u32,
+    /// The memory.
+    pub memory: ChannelMemory,
+    /// Sizes of its rings.
+    pub layout: Layout,
+    /// What the doorbell signals: the other end.
+    pub doorbell: Arc<EventFd>,
+}
+
+/// What a domain is made from.
+#[derive(Clone, Debug)]
+pub struct Blueprint {
+    /// The system's name.
+    pub system: Name,
+    /// The domain's name.
+    pub name: Name,
+    /// Its number.
+    pub id: u32,
+    /// Its server.
+    pub image: Arc<Image>,
+    /// Where its parts lie.
+    pub plan: Plan,
+    /// Host processors that its threads are pinned to; empty for any.
+    pub cpus: Vec<usize>,
+    /// What the server is told.
+    pub arguments: Vec<String>,
+    /// Its channels, by number.
+    pub channels: Vec<ChannelEnd>,
+    /// What wakes it.
+    pub wake: Arc<EventFd>,
+    /// How long its waits spin, in nanoseconds.
+    pub spin_ns: u64,
+}
+
+impl Blueprint {
+    /// Makes the domain's memory: image, page tables, descriptors, boot page.
+    ///
+    /// # Errors
+    /// If the host denies memory, or something does not fit.
+    pub fn build_memory(&self) -> Result<DomainMemory, MachineError> {
+        DomainMemory::build(self.plan.memory, |memory| {
+            self.load_image(memory)?;
+            self.write_descriptors(memory)?;
+            self.write_tables(memory)?;
+            self.write_boot_page(memory)
+        })
+    }
+
+    /// The fixed part of the boot page, but for what differs between incarnations.
+    pub fn boot_page(&self) -> BootPage {
+        BootPage {
+            vcpus: self.plan.vcpus,
+            heap_start: self.plan.heap(),
+            heap_end: self.plan.heap_end(),
+            spin_ns: self.spin_ns,
+            channels: self.channels.len() as u32,
+            arguments: self.arguments.len() as u32,
+            arguments_len: self.arguments_len() as u32,
+            ..BootPage::new(self.system, self.name, self.id)
+        }
+    }
+
+    /// Where a channel is mapped.
+    pub fn channel_address(number: usize) -> u64 {
+        CHANNELS + number as u64 * CHANNEL_STRIDE
+    }
+
+    fn arguments_len(&self) -> usize {
+        self.arguments.iter().map(|argument| argument.len() + 1).sum()
+    }
+
+    fn load_image(&self, memory: &GuestMemoryMmap) -> Result<(), MachineError> {
+        let mut payload = Cursor::new(self.image.payload());
+        Elf::load(memory, None, &mut payload, None)
+            .map_err(|error| MachineError::Load { cause: error.to_string() })?;
+        Ok(())
+    }
+
+    fn write_descriptors(&self, memory: &GuestMemoryMmap) -> Result<(), MachineError> {
+        let plan = &self.plan;
+        put(memory, plan.gdt(), &descriptors::gdt(plan))?;
+        if let Some(stubs) = self.image.stubs() {
+            put(memory, plan.idt(), &descriptors::idt(stubs))?;
+        }
+        (0..plan.vcpus)
+            .try_for_each(|vcpu| put(memory, plan.tss(vcpu), &descriptors::tss(plan, vcpu)))
+    }
+
+    fn write_tables(&self, memory: &GuestMemoryMmap) -> Result<(), MachineError> {
+        let plan = &self.plan;
+        let mut tables = Tables::new(memory, plan.tables());
+        tables.map(DESCRIPTORS, plan.descriptors_end(), Access::SupervisorReadWrite)?;
+        tables.map(BOOT, BOOT + BOOT_SIZE, Access::Read)?;
+        tables.map(plan.control(0), plan.control(plan.vcpus), Access::ReadWrite)?;
+        for segment in self.image.segments() {
+            let access = match (segment.supervisor, segment.rights) {
+                (false, Rights::Read) => Access::Read,
+                (false, Rights::ReadWrite) => Access::ReadWrite,
+                (false, Rights::ReadExecute) => Access::ReadExecute,
+                (true, _) => Access::SupervisorReadExecute,
+            };
+            tables.map(segment.vaddr, segment.pages_end(), access)?;
+        }
+        for vcpu in 0..plan.vcpus {
+            tables.map(plan.stack(vcpu), plan.stack_top(vcpu), Access::ReadWrite)?;
+        }
+        debug_assert!(plan.heap().is_multiple_of(LARGE_PAGE));
+        tables.map(plan.heap(), plan.heap_end(), Access::ReadWrite)?;
+        for (number, channel) in self.channels.iter().enumerate() {
+            let start = Self::channel_address(number);
+            let end = start + channel.layout.total() as u64;
+            tables.map(start, start + PAGE, Access::Read)?;
+            tables.map(start + PAGE, end, Access::ReadWrite)?;
+        }
+        Ok(())
+    }
+
+    fn write_boot_page(&self, memory: &GuestMemoryMmap) -> Result<(), MachineError> {
+        let mut at = BOOT;
+        let mut append = |bytes: &[u8]| {
+            let result = put(memory, at, bytes);
+            at += bytes.len() as u64;
+            result
+        };
+        append(bytes_of_boot_page(&self.boot_page()))?;
+        for (number, channel) in self.channels.iter().enumerate() {
+            append(bytes_of_entry(&entry(number, channel)))?;
+        }
+        debug_assert!(self.arguments_len() <= ARGUMENTS_MAX);
+        for argument in &self.arguments {
+            append(argument.as_bytes())?;
+            append(&[0])?;
+        }
+        Ok(())
+    }
+}
+
+fn entry(number: usize, channel: &ChannelEnd) -> ChannelEntry {
+    let mut peer = [0; NAME_MAX];
+    let end = channel.peer.floor_char_boundary(NAME_MAX);
+    peer[..end].copy_from_slice(&channel.peer.as_bytes()[..end]);
+    ChannelEntry {
+        name: channel.name,
+        peer,
+        role: channel.role as u32,
+        port: channel.port,
+        address: Blueprint::channel_address(number),
+        requests: channel.layout.requests,
+        replies: channel.layout.replies,
+        doorbell: u32::from(ports::KICK) + number as u32,
+        reserved: 0,
+    }
+}
+
+/// A boot page's fixed part as the guest reads it.
+pub fn bytes_of_boot_page(page: &BootPage) -> &[u8] {
+    // SAFETY: a `repr(C)` struct of integers and byte arrays whose sizes add up to its own, so it
+    // has no padding, and every byte is initialised.
+    unsafe { std::slice::from_raw_parts((&raw const *page).cast(), size_of::<BootPage>()) }
+}
+
+fn bytes_of_entry(entry: &ChannelEntry) -> &[u8] {
+    // SAFETY: as for the boot page.
+    unsafe { std::slice::from_raw_parts((&raw const *entry).cast(), size_of::<ChannelEntry>()) }
+}
+
+const _: () = assert!(size_of::<BootPage>() == 8 + 4 * 2 + 32 * 2 + 4 * 2 + 8 * 6 + 32 + 4 * 4);
+const _: () = assert!(size_of::<ChannelEntry>() == 32 * 2 + 4 * 2 + 8 + 4 * 4);
+
+fn put(memory: &GuestMemoryMmap, address: u64, bytes: &[u8]) -> Result<(), MachineError> {
+    memory
+        .write_slice(bytes, GuestAddress(address))
+        .map_err(|_| MachineError::OutOfBounds { address })
+}

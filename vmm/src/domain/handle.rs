@@ -1,0 +1,215 @@
+//! A domain as the nucleus holds it: the threads of its vCPUs, and orders to all of them.
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicI32, AtomicU32};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+
+use thiserror::Error;
+use vmm_sys_util::eventfd::EventFd;
+
+use super::blueprint::Blueprint;
+use super::counters::Counters;
+use super::fault::{self, Cause, Circumstances, Snapshot};
+use super::vcpu_thread::{Order, Report, Shared, VcpuThread, signal};
+use crate::control::api::FaultReport;
+use crate::journal::Journal;
+use crate::machine::MachineError;
+use crate::machine::host::Host;
+use crate::machine::interrupt::interrupt;
+use crate::machine::vm::Vm;
+
+/// Why a domain could not be made.
+#[derive(Debug, Error)]
+pub enum DomainError {
+    /// Its machine could not be made.
+    #[error("domain `{domain}`: {cause}")]
+    Machine {
+        /// The domain.
+        domain: String,
+        /// Why.
+        cause: MachineError,
+    },
+    /// The host gives it no thread.
+    #[error("domain `{domain}`: no thread for a vCPU: {cause}; raise the limit on processes")]
+    Thread {
+        /// The domain.
+        domain: String,
+        /// What the host said.
+        cause: io::Error,
+    },
+}
+
+#[derive(Debug)]
+struct VcpuHandle {
+    orders: mpsc::Sender<Order>,
+    ordered: Arc<EventFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// A domain: its machine, and the threads that run it. Dropping it ends them.
+#[derive(Debug)]
+pub struct Domain {
+    shared: Arc<Shared>,
+    vcpus: Vec<VcpuHandle>,
+}
+
+impl Domain {
+    /// Makes a domain. Its vCPUs stand still until [`Domain::start`].
+    ///
+    /// # Errors
+    /// If the host lacks something for it.
+    pub fn new(
+        host: &Arc<Host>,
+        blueprint: Blueprint,
+        journal: &Arc<Journal>,
+        reports: &mpsc::Sender<Report>,
+        reported: &Arc<EventFd>,
+    ) -> Result<Self, DomainError> {
+        let domain = blueprint.name.as_str().to_owned();
+        let shared = Self::share(host, blueprint, journal)
+            .map_err(|cause| DomainError::Machine { domain: domain.clone(), cause })?;
+        let mut made = Self { shared: Arc::new(shared), vcpus: Vec::new() };
+        for index in 0..made.shared.blueprint.plan.vcpus {
+            let (orders, receiver) = mpsc::channel();
+            let ordered = Arc::new(new_event().map_err(|cause| DomainError::Machine {
+                domain: domain.clone(),
+                cause: MachineError::Memory { what: "an event", cause },
+            })?);
+            let thread = VcpuThread {
+                shared: made.shared.clone(),
+                index,
+                orders: receiver,
+                ordered: ordered.clone(),
+                reports: reports.clone(),
+                reported: reported.clone(),
+            };
+            let thread = thread::Builder::new()
+                .name(format!("{domain:.12}/{index}"))
+                .spawn(move || thread.run())
+                .map_err(|cause| DomainError::Thread { domain: domain.clone(), cause })?;
+            made.vcpus.push(VcpuHandle { orders, ordered, thread: Some(thread) });
+        }
+        Ok(made)
+    }
+
+    fn share(
+        host: &Arc<Host>,
+        blueprint: Blueprint,
+        journal: &Arc<Journal>,
+    ) -> Result<Shared, MachineError> {
+        let memory = Arc::new(blueprint.build_memory()?);
+        let mut vm = Vm::new(host)?;
+        vm.lend(0, memory.clone())?;
+        for (number, channel) in blueprint.channels.iter().enumerate() {
+            vm.lend(Blueprint::channel_address(number), channel.memory.lendable())?;
+            let port = atoll_ipc::abi::ports::KICK + number as u16;
+            vm.add_doorbell(port, &channel.doorbell)?;
+        }
+        let threads = (0..blueprint.plan.vcpus).map(|_| AtomicI32::new(0)).collect();
+        Ok(Shared {
+            host: host.clone(),
+            vm,
+            memory,
+            blueprint,
+            counters: Counters::default(),
+            journal: journal.clone(),
+            epoch: AtomicU32::new(0),
+            threads,
+        })
+    }
+
+    /// What it was made from.
+    pub fn blueprint(&self) -> &Blueprint {
+        &self.shared.blueprint
+    }
+
+    /// What its vCPU threads count.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// Bytes of its memory.
+    pub fn memory_bytes(&self) -> u64 {
+        self.shared.memory.size()
+    }
+
+    /// Where the VMM has its memory mapped.
+    pub fn host_range(&self) -> Range<u64> {
+        let start = self.shared.memory.host_address();
+        start..start + self.shared.memory.size()
+    }
+
+    /// Starts an incarnation on vCPU 0; all vCPUs stand still. The others are started by
+    /// [`Domain::start_others`] once it reports that the memory is ready.
+    pub fn start(&self, epoch: u32) {
+        self.order(0, Order::Start { epoch });
+    }
+
+    /// Starts the vCPUs other than 0.
+    pub fn start_others(&self, epoch: u32) {
+        (1..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, Order::Start { epoch }));
+    }
+
+    /// Tells all vCPUs to stand still. Each answers, with this ticket.
+    pub fn park(&self, ticket: u32) {
+        (0..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, Order::Park { ticket }));
+    }
+
+    /// Lets all vCPUs run on.
+    pub fn resume(&self) {
+        (0..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, Order::Resume));
+    }
+
+    /// Writes the report of a fault; all vCPUs stand still.
+    pub fn report(&self, cause: &Cause, snapshot: &Snapshot, circumstances: Circumstances) -> FaultReport {
+        fault::report(&self.shared.blueprint, &self.shared.memory, cause, snapshot, circumstances)
+    }
+
+    /// Processor time that its vCPU threads have used, in microseconds.
+    pub fn cpu_micros(&self) -> u64 {
+        let ids = self.shared.threads.iter().map(|id| id.load(Relaxed)).filter(|&id| id != 0);
+        ids.filter_map(thread_cpu_ns).sum::<u64>() / 1000
+    }
+
+    fn order(&self, vcpu: usize, order: Order) {
+        let handle = &self.vcpus[vcpu];
+        // A thread that has ended has said so.
+        if handle.orders.send(order).is_err() {
+            return;
+        }
+        if matches!(order, Order::Park { .. } | Order::Quit)
+            && let Some(thread) = &handle.thread
+        {
+            signal(&handle.ordered);
+            interrupt(thread);
+        }
+    }
+}
+
+impl Drop for Domain {
+    fn drop(&mut self) {
+        (0..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, Order::Quit));
+        for vcpu in &mut self.vcpus {
+            if let Some(thread) = vcpu.thread.take()
+                && thread.join().is_err()
+            {
+                log::error!("a vCPU thread of {} panicked", self.shared.blueprint.name);
+            }
+        }
+    }
+}
+
+/// An event that nobody has signalled yet.
+pub fn new_event() -> io::Result<EventFd> {
+    EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)
+}
+
+/// Time on a processor of one thread of this process, in nanoseconds.
+fn thread_cpu_ns(id: i32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/self/task/{id}/schedstat")).ok()?;
+    text.split_whitespace().next()?.parse().ok()
+}

@@ -1,0 +1,18 @@
+//! A domain: one micro-VM with its server, its vCPU threads, and what is known of its faults.
+//!
+//! The nucleus owns the [`Domain`] and gives orders; each vCPU belongs to a thread of its own,
+//! which carries them out and reports. The two sides share only what may be shared: memory, the
+//! wake-up signal, counters.
+
+mod backtrace;
+mod blueprint;
+mod counters;
+mod fault;
+mod handle;
+mod vcpu_thread;
+
+pub use blueprint::{Blueprint, ChannelEnd};
+pub use counters::Counters;
+pub use fault::{Cause, Circumstances, Snapshot};
+pub use handle::{Domain, DomainError, new_event};
+pub use vcpu_thread::{Report, ReportKind, signal};

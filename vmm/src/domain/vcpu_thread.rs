@@ -1,0 +1,421 @@
+//! A vCPU's thread: runs the guest, serves its exits, obeys the nucleus.
+//!
+//! ```text
+//!            Start / Resume                 Park, or the guest ends
+//!   parked ───────────────────▶ running ─────────────────────────────▶ parked
+//!     │                                          (reports what it saw)
+//!     └── Quit ──▶ ends
+//! ```
+//!
+//! A vCPU is created, run and dropped by one thread (some kernels make a vCPU that changes threads
+//! wait for all processors). Orders arrive on a channel; whoever sends one to a running vCPU also
+//! interrupts it, and signals an event, in case it sleeps.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use atoll_ipc::abi::{BootPage, FOREVER, TEXT_MAX, layout::BOOT};
+use atoll_ipc::words;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::sys::time::TimeSpec;
+use nix::unistd::{Pid, gettid};
+use vmm_sys_util::eventfd::EventFd;
+
+use super::blueprint::{Blueprint, bytes_of_boot_page};
+use super::counters::Counters;
+use super::fault::{Cause, Snapshot};
+use crate::control::api::{Hex, Registers};
+use crate::journal::{Journal, Level};
+use crate::machine::MachineError;
+use crate::machine::exit::Exit;
+use crate::machine::host::Host;
+use crate::machine::memory::DomainMemory;
+use crate::machine::vcpu::{Start, Vcpu};
+use crate::machine::vm::Vm;
+use crate::machine::descriptors;
+
+/// Words that a stub leaves on the ring-0 stack: vector, error code, RIP, CS, RFLAGS, RSP, SS.
+const STUB_FRAME: usize = 7;
+
+/// What the nucleus tells a vCPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Go to the start of an incarnation and run. vCPU 0 rolls the memory back first.
+    Start {
+        /// The incarnation.
+        epoch: u32,
+    },
+    /// Stand still; the answer is [`ReportKind::Parked`] with the same ticket.
+    Park {
+        /// Tells this order's answer from an earlier one's.
+        ticket: u32,
+    },
+    /// Run on from where it was parked.
+    Resume,
+    /// End the thread.
+    Quit,
+}
+
+/// What a vCPU tells the nucleus.
+#[derive(Debug)]
+pub struct Report {
+    /// The domain's number.
+    pub domain: u32,
+    /// The vCPU's number.
+    pub vcpu: u32,
+    /// What happened.
+    pub kind: ReportKind,
+}
+
+/// What happened to a vCPU.
+#[derive(Debug)]
+pub enum ReportKind {
+    /// vCPU 0 has the memory ready and runs the incarnation.
+    Started {
+        /// The incarnation.
+        epoch: u32,
+    },
+    /// It stands still, as ordered.
+    Parked {
+        /// The order's ticket.
+        ticket: u32,
+        /// Where it stands.
+        snapshot: Box<Snapshot>,
+    },
+    /// The guest ended; it stands still.
+    Ended {
+        /// Why.
+        cause: Cause,
+        /// Where.
+        snapshot: Box<Snapshot>,
+    },
+    /// The vCPU cannot be used; its thread has ended.
+    Broken(MachineError),
+}
+
+/// What all vCPU threads of a domain share.
+#[derive(Debug)]
+pub struct Shared {
+    /// The host's KVM.
+    pub host: Arc<Host>,
+    /// The VM; kept as long as a vCPU may run.
+    pub vm: Vm,
+    /// Its memory.
+    pub memory: Arc<DomainMemory>,
+    /// What it was made from.
+    pub blueprint: Blueprint,
+    /// What is counted.
+    pub counters: Counters,
+    /// Where console lines go.
+    pub journal: Arc<Journal>,
+    /// The incarnation that runs.
+    pub epoch: AtomicU32,
+    /// Thread ids, by vCPU; 0 while there is none.
+    pub threads: Vec<AtomicI32>,
+}
+
+/// One vCPU's thread.
+pub struct VcpuThread {
+    /// What it shares.
+    pub shared: Arc<Shared>,
+    /// Its number.
+    pub index: u32,
+    /// Where orders come from.
+    pub orders: mpsc::Receiver<Order>,
+    /// Signalled with each order, so that it ends a sleep.
+    pub ordered: Arc<EventFd>,
+    /// Where reports go.
+    pub reports: mpsc::Sender<Report>,
+    /// What makes the nucleus look at them.
+    pub reported: Arc<EventFd>,
+}
+
+/// How a stretch of running ended.
+enum Stop {
+    Parked { ticket: u32 },
+    Ended(Cause),
+    Quit,
+}
+
+impl VcpuThread {
+    /// The thread's whole life.
+    pub fn run(self) {
+        if let Err(error) = self.live() {
+            self.report(ReportKind::Broken(error));
+        }
+        self.shared.threads[self.index as usize].store(0, Relaxed);
+    }
+
+    fn live(&self) -> Result<(), MachineError> {
+        self.settle();
+        let shared = &*self.shared;
+        let start = Start {
+            index: self.index,
+            entry: shared.blueprint.image.entry(),
+            boot: BOOT,
+            has_stubs: shared.blueprint.image.stubs().is_some(),
+        };
+        let mut vcpu = Vcpu::new(&shared.host, &shared.vm, &shared.blueprint.plan, start)?;
+        while let Ok(order) = self.orders.recv() {
+            match order {
+                Order::Start { epoch } => self.start(&mut vcpu, epoch)?,
+                Order::Resume => (),
+                // Parked already: the nucleus waits for the answer all the same.
+                Order::Park { ticket } => {
+                    self.report(ReportKind::Parked { ticket, snapshot: self.snapshot(&vcpu)? });
+                    continue;
+                }
+                Order::Quit => return Ok(()),
+            }
+            match self.run_guest(&mut vcpu)? {
+                Stop::Parked { ticket } => {
+                    self.report(ReportKind::Parked { ticket, snapshot: self.snapshot(&vcpu)? });
+                }
+                Stop::Ended(cause) => {
+                    let snapshot = self.fault_snapshot(&vcpu, &cause)?;
+                    self.report(ReportKind::Ended { cause, snapshot });
+                }
+                Stop::Quit => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes its place: processors, and the id by which its time is accounted.
+    fn settle(&self) {
+        let shared = &*self.shared;
+        shared.threads[self.index as usize].store(gettid().as_raw(), Relaxed);
+        if shared.blueprint.cpus.is_empty() {
+            return;
+        }
+        let mut cpus = CpuSet::new();
+        let known = shared.blueprint.cpus.iter().try_for_each(|&cpu| cpus.set(cpu));
+        if let Err(errno) = known.and_then(|()| sched_setaffinity(Pid::from_raw(0), &cpus)) {
+            log::warn!("{}: its processors cannot be set: {errno}", shared.blueprint.name);
+        }
+    }
+
+    fn start(&self, vcpu: &mut Vcpu, epoch: u32) -> Result<(), MachineError> {
+        vcpu.reset()?;
+        if self.index == 0 {
+            let shared = &*self.shared;
+            shared.memory.roll_back()?;
+            shared.epoch.store(epoch, Relaxed);
+            let page = self.boot_page(vcpu, epoch)?;
+            shared.memory.write(BOOT, bytes_of_boot_page(&page))?;
+            self.report(ReportKind::Started { epoch });
+        }
+        Ok(())
+    }
+
+    fn boot_page(&self, vcpu: &Vcpu, epoch: u32) -> Result<BootPage, MachineError> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| MachineError::Memory {
+            what: "a random seed",
+            cause: std::io::Error::other(error.to_string()),
+        })?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(BootPage {
+            epoch,
+            seed,
+            tsc_hz: vcpu.tsc_hz().unwrap_or_else(crate::machine::host::measured_tsc_hz),
+            started_unix_ns: now.as_nanos() as u64,
+            ..self.shared.blueprint.boot_page()
+        })
+    }
+
+    fn run_guest(&self, vcpu: &mut Vcpu) -> Result<Stop, MachineError> {
+        loop {
+            let exit = vcpu.run()?;
+            self.shared.counters.count(&exit);
+            if let Some(stop) = self.serve(vcpu, exit)? {
+                return Ok(stop);
+            }
+        }
+    }
+
+    /// Serves an exit; `None` lets the guest run on.
+    fn serve(&self, vcpu: &Vcpu, exit: Exit) -> Result<Option<Stop>, MachineError> {
+        let ended = |cause| Ok(Some(Stop::Ended(cause)));
+        match exit {
+            Exit::Wait => self.wait(),
+            Exit::Interrupted => Ok(self.order()),
+            Exit::Log => self.log().map(|()| None),
+            Exit::End => ended(Cause::Exit { status: self.control()?.status.load(Relaxed) }),
+            Exit::Panic => ended(Cause::Panic { message: self.text()? }),
+            Exit::Stub => self.exception(vcpu).map(|cause| Some(Stop::Ended(cause))),
+            Exit::Port { port, write } => ended(Cause::Port { port, write }),
+            Exit::Mmio { address, write } => ended(Cause::Mmio { address, write }),
+            Exit::TripleFault => ended(Cause::TripleFault),
+            Exit::Stuck { reason } => ended(Cause::Stuck { reason: reason.to_owned() }),
+        }
+    }
+
+    /// An order that arrived while the guest ran.
+    fn order(&self) -> Option<Stop> {
+        match self.orders.try_recv() {
+            Ok(Order::Park { ticket }) => Some(Stop::Parked { ticket }),
+            Ok(Order::Quit) | Err(mpsc::TryRecvError::Disconnected) => Some(Stop::Quit),
+            // A running vCPU is neither started nor resumed.
+            Ok(Order::Start { .. } | Order::Resume) | Err(mpsc::TryRecvError::Empty) => None,
+        }
+    }
+
+    /// The guest sleeps: rings the doorbells that it asks for, and waits for its own.
+    fn wait(&self) -> Result<Option<Stop>, MachineError> {
+        let control = self.control()?;
+        let channels = &self.shared.blueprint.channels;
+        for (index, word) in control.kick.iter().enumerate() {
+            let mut bits = word.load(Relaxed);
+            while bits != 0 {
+                let number = index * 64 + bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                if let Some(channel) = channels.get(number) {
+                    signal(&channel.doorbell);
+                }
+            }
+        }
+        self.sleep(control.wait_ns.load(Relaxed));
+        Ok(self.order())
+    }
+
+    /// Sleeps until the domain is woken (vCPU 0 only: it does the IPC), an order comes, or `ns`
+    /// nanoseconds have passed.
+    fn sleep(&self, ns: u64) {
+        let limit = (ns != FOREVER).then(|| TimeSpec::from_duration(Duration::from_nanos(ns)));
+        let events = [&*self.ordered, &*self.shared.blueprint.wake];
+        let mut fds = events.map(|event| PollFd::new(borrowed(event), PollFlags::POLLIN));
+        let count = if self.index == 0 { 2 } else { 1 };
+        match nix::poll::ppoll(&mut fds[..count], limit, None) {
+            Ok(0) | Err(Errno::EINTR) => return,
+            Ok(_) => (),
+            Err(errno) => log::error!("{}: sleeping failed: {errno}", self.shared.blueprint.name),
+        }
+        for (event, fd) in events.iter().zip(&fds[..count]) {
+            if fd.any() == Some(true) {
+                // It may have been read meanwhile; then there is nothing to clear.
+                let _ = event.read();
+            }
+        }
+    }
+
+    fn log(&self) -> Result<(), MachineError> {
+        let level = match self.control()?.level.load(Relaxed) {
+            1 => Level::Error,
+            2 => Level::Warn,
+            3 => Level::Info,
+            4 => Level::Debug,
+            _ => Level::Trace,
+        };
+        let shared = &*self.shared;
+        let epoch = shared.epoch.load(Relaxed).into();
+        shared.journal.log(shared.blueprint.name.as_str(), epoch, level, self.text()?.as_bytes());
+        Ok(())
+    }
+
+    fn control(&self) -> Result<&atoll_ipc::abi::Control, MachineError> {
+        self.shared.memory.control(self.shared.blueprint.plan.control(self.index))
+    }
+
+    /// The text in the control page: bounded, and made valid.
+    fn text(&self) -> Result<String, MachineError> {
+        let control = self.control()?;
+        let mut bytes = vec![0; (control.length.load(Relaxed) as usize).min(TEXT_MAX)];
+        words::read(&control.text, &mut bytes);
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// What an exception stub found; or, if ring 3 wrote the port itself, that it did.
+    fn exception(&self, vcpu: &Vcpu) -> Result<Cause, MachineError> {
+        let system = vcpu.system_registers()?;
+        if descriptors::ring(system.cs.selector) != 0 {
+            return Ok(Cause::Port { port: atoll_ipc::abi::ports::FAULT, write: true });
+        }
+        Ok(match self.stub_frame(vcpu.registers()?.rsp) {
+            Some(frame) => {
+                Cause::Exception { vector: frame[0] as u8, error: frame[1], cr2: system.cr2 }
+            }
+            None => Cause::Stuck { reason: "an exception stub lost its stack".to_owned() },
+        })
+    }
+
+    /// What a stub left on the ring-0 stack of this vCPU.
+    fn stub_frame(&self, rsp: u64) -> Option<[u64; STUB_FRAME]> {
+        let top = self.shared.blueprint.plan.ring0_stack_top(self.index);
+        let bytes = (STUB_FRAME * 8) as u64;
+        if rsp.checked_add(bytes)? > top || rsp < top - atoll_ipc::abi::layout::PAGE {
+            return None;
+        }
+        let mut frame = [0; STUB_FRAME];
+        for (at, word) in frame.iter_mut().enumerate() {
+            *word = self.shared.memory.read_word(rsp + 8 * at as u64).ok()?;
+        }
+        Some(frame)
+    }
+
+    fn snapshot(&self, vcpu: &Vcpu) -> Result<Box<Snapshot>, MachineError> {
+        let r = vcpu.registers()?;
+        let registers = Registers {
+            rax: Hex(r.rax),
+            rbx: Hex(r.rbx),
+            rcx: Hex(r.rcx),
+            rdx: Hex(r.rdx),
+            rsi: Hex(r.rsi),
+            rdi: Hex(r.rdi),
+            rbp: Hex(r.rbp),
+            rsp: Hex(r.rsp),
+            r8: Hex(r.r8),
+            r9: Hex(r.r9),
+            r10: Hex(r.r10),
+            r11: Hex(r.r11),
+            r12: Hex(r.r12),
+            r13: Hex(r.r13),
+            r14: Hex(r.r14),
+            r15: Hex(r.r15),
+            rip: Hex(r.rip),
+            rflags: Hex(r.rflags),
+        };
+        Ok(Box::new(Snapshot { registers, trace_from: None }))
+    }
+
+    /// The registers as the server had them when it faulted.
+    fn fault_snapshot(&self, vcpu: &Vcpu, cause: &Cause) -> Result<Box<Snapshot>, MachineError> {
+        let mut snapshot = self.snapshot(vcpu)?;
+        match cause {
+            Cause::Exception { .. } => {
+                if let Some([_, _, rip, _, rflags, rsp, _]) = self.stub_frame(snapshot.registers.rsp.0) {
+                    let registers = &mut snapshot.registers;
+                    (registers.rip, registers.rflags, registers.rsp) = (Hex(rip), Hex(rflags), Hex(rsp));
+                }
+            }
+            Cause::Panic { .. } => {
+                let [pc, frame] = &self.control()?.frame;
+                snapshot.trace_from = Some((pc.load(Relaxed), frame.load(Relaxed)));
+            }
+            _ => (),
+        }
+        Ok(snapshot)
+    }
+
+    fn report(&self, kind: ReportKind) {
+        let report = Report { domain: self.shared.blueprint.id, vcpu: self.index, kind };
+        // A nucleus that is gone needs no report.
+        if self.reports.send(report).is_ok() {
+            signal(&self.reported);
+        }
+    }
+}
+
+/// Signals an event; a counter that is full is a signal already.
+pub fn signal(event: &EventFd) {
+    let _ = event.write(1);
+}
+
+fn borrowed(event: &EventFd) -> BorrowedFd<'_> {
+    // SAFETY: the descriptor is open as long as `event` is borrowed.
+    unsafe { BorrowedFd::borrow_raw(event.as_raw_fd()) }
+}

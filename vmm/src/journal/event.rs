@@ -1,0 +1,131 @@
+//! What happened to the system and its domains, as a closed list.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::control::api::{FaultReport, FaultSummary};
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Event {
+    /// Its number; numbers follow each other without a gap.
+    pub seq: u64,
+    /// When, in microseconds since 1970.
+    pub time: u64,
+    /// The domain it happened to, if it was one.
+    pub domain: Option<String>,
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum EventKind {
+    /// Every domain and gateway is up.
+    SystemStarted,
+    /// The system begins to stop.
+    SystemStopping {
+        /// Who asked for it, or what went wrong.
+        reason: String,
+    },
+    /// A domain's first incarnation runs.
+    DomainStarted {
+        /// The incarnation.
+        epoch: u64,
+    },
+    /// An incarnation ended in a fault.
+    DomainFaulted {
+        /// The incarnation.
+        epoch: u64,
+        /// The fault, in a line.
+        fault: FaultSummary,
+    },
+    /// The next incarnation serves.
+    DomainRestarted {
+        /// The new incarnation.
+        epoch: u64,
+        /// Time from the end of the old one, in microseconds.
+        micros: u64,
+    },
+    /// A restart waits, because faults came too fast.
+    DomainBackingOff {
+        /// The incarnation that ended.
+        epoch: u64,
+        /// Time until the next one, in microseconds.
+        micros: u64,
+    },
+    /// An operator holds the domain.
+    DomainPaused,
+    /// The domain runs again.
+    DomainResumed,
+    /// An operator ended the incarnation as a crash.
+    DomainKilled {
+        /// The incarnation.
+        epoch: u64,
+    },
+    /// The server ended in good order.
+    DomainStopped {
+        /// The incarnation.
+        epoch: u64,
+    },
+    /// A gateway takes connections.
+    GatewayListening {
+        /// Where, as bound.
+        listen: String,
+        /// The domain's port that it leads to.
+        port: String,
+    },
+    /// A gateway turned a connection away.
+    ConnectionRefused {
+        /// The gateway.
+        listen: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+impl EventKind {
+    /// The event for this fault.
+    pub fn faulted(report: &FaultReport) -> Self {
+        Self::DomainFaulted { epoch: report.epoch, fault: report.summary() }
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SystemStarted => f.write_str("system started"),
+            Self::SystemStopping { reason } => write!(f, "system stopping: {reason}"),
+            Self::DomainStarted { epoch } => write!(f, "started, epoch {epoch}"),
+            Self::DomainFaulted { epoch, fault } => faulted(f, *epoch, fault),
+            Self::DomainRestarted { epoch, micros } => {
+                write!(f, "restarted in {micros} us, epoch {epoch}")
+            }
+            Self::DomainBackingOff { epoch, micros } => {
+                write!(f, "restart waits {micros} us after the fault of epoch {epoch}")
+            }
+            Self::DomainPaused => f.write_str("paused"),
+            Self::DomainResumed => f.write_str("resumed"),
+            Self::DomainKilled { epoch } => write!(f, "killed by an operator, epoch {epoch}"),
+            Self::DomainStopped { epoch } => write!(f, "stopped in good order, epoch {epoch}"),
+            Self::GatewayListening { listen, port } => {
+                write!(f, "gateway listens on {listen} for port {port}")
+            }
+            Self::ConnectionRefused { listen, reason } => {
+                write!(f, "gateway {listen} refused a connection: {reason}")
+            }
+        }
+    }
+}
+
+fn faulted(f: &mut fmt::Formatter<'_>, epoch: u64, fault: &FaultSummary) -> fmt::Result {
+    write!(f, "faulted in epoch {epoch}: {} at {}", fault.what, fault.rip)?;
+    match &fault.symbol {
+        Some(symbol) => write!(f, " in {symbol}"),
+        None => Ok(()),
+    }
+}

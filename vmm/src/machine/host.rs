@@ -1,0 +1,110 @@
+//! `/dev/kvm`: whether it can be used, and what it can do.
+
+use std::io;
+
+use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
+use kvm_ioctls::{Cap, Kvm, VmFd};
+
+use super::MachineError;
+
+/// What KVM must be able to do.
+const NEEDED: [(Cap, &str); 4] = [
+    (Cap::UserMemory, "memory slots (KVM_CAP_USER_MEMORY)"),
+    (Cap::Ioeventfd, "doorbells (KVM_CAP_IOEVENTFD)"),
+    (Cap::ImmediateExit, "safe interruption (KVM_CAP_IMMEDIATE_EXIT)"),
+    (Cap::ExtCpuid, "CPUID control (KVM_CAP_EXT_CPUID)"),
+];
+
+/// How often `KVM_CREATE_VM` is tried again: it returns EINTR when a signal arrives meanwhile.
+const CREATE_TRIES: usize = 5;
+
+/// The host's KVM.
+#[derive(Debug)]
+pub struct Host {
+    kvm: Kvm,
+    cpuid: CpuId,
+}
+
+impl Host {
+    /// Opens `/dev/kvm` and checks what it can do.
+    ///
+    /// # Errors
+    /// If it is missing, not permitted, or lacks something.
+    pub fn open() -> Result<Self, MachineError> {
+        let kvm = Kvm::new().map_err(|error| {
+            let cause = io::Error::from_raw_os_error(error.errno());
+            let remedy = remedy(&cause);
+            MachineError::NoKvm { cause, remedy }
+        })?;
+        if let Some((_, what)) = NEEDED.iter().find(|(cap, _)| !kvm.check_extension(*cap)) {
+            return Err(MachineError::Lacks { what });
+        }
+        let cpuid = kvm
+            .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
+            .map_err(MachineError::kvm("name the processor's features"))?;
+        Ok(Self { kvm, cpuid })
+    }
+
+    /// The open device.
+    pub fn kvm(&self) -> &Kvm {
+        &self.kvm
+    }
+
+    /// What vCPUs are told of their processor.
+    pub fn cpuid(&self) -> &CpuId {
+        &self.cpuid
+    }
+
+    /// Creates a VM.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn create_vm(&self) -> Result<VmFd, MachineError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.kvm.create_vm() {
+                Err(error) if error.errno() == libc::EINTR && tries < CREATE_TRIES => (),
+                result => return result.map_err(MachineError::kvm("create a VM")),
+            }
+        }
+    }
+
+    /// Whether the processor runs guests itself (VT-x, AMD-V), as far as the host's own CPU
+    /// flags tell. Without them, KVM is of the kind that emulates ring 0.
+    pub fn has_hardware_virtualisation() -> bool {
+        std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|info| {
+            let flags = info.lines().find(|line| line.starts_with("flags"));
+            flags.is_some_and(|line| line.split_whitespace().any(|f| f == "vmx" || f == "svm"))
+        })
+    }
+}
+
+fn remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::NotFound => {
+            "load the module (`modprobe kvm-intel` or `kvm-amd`) or, in a cloud, choose a machine \
+             with nested virtualisation; `cargo xtask run --emulate` needs no KVM at all"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "let your user open it (`sudo usermod -aG kvm $USER`, then log in again)"
+        }
+        _ => "see `dmesg` for what the kernel says about KVM",
+    }
+}
+
+/// Frequency of the host's time stamp counter, in Hz, measured once: for hosts whose KVM does not
+/// tell the guest's.
+pub fn measured_tsc_hz() -> u64 {
+    static HZ: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    *HZ.get_or_init(|| {
+        // SAFETY: RDTSC is allowed everywhere in user mode and has no effect but its result.
+        let ticks = || unsafe { std::arch::x86_64::_rdtsc() };
+        let (began, first) = (std::time::Instant::now(), ticks());
+        while began.elapsed() < std::time::Duration::from_millis(20) {
+            std::hint::spin_loop();
+        }
+        let (elapsed, last) = (began.elapsed(), ticks());
+        (u128::from(last - first) * 1_000_000_000 / elapsed.as_nanos().max(1)) as u64
+    })
+}

@@ -1,0 +1,30 @@
+//! One micro-VM: its memory, its address space, its vCPUs, as KVM has them.
+//!
+//! There is no boot: everything that firmware and a kernel's start would set up is written into
+//! the domain's memory and registers before the first instruction, which is the server's own, in
+//! ring 3. This module knows nothing of servers, channels' contents or supervision.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`host`] | `/dev/kvm` and what kind it is |
+//! | [`plan`] | where a domain's parts lie |
+//! | [`tables`] | page tables |
+//! | [`descriptors`] | GDT, IDT, TSS |
+//! | [`memory`] | guest memory that can be rolled back to its image |
+//! | [`vm`] | the VM, its memory slots and doorbells |
+//! | [`vcpu`] | a vCPU: registers, running, reset |
+//! | [`exit`] | why a vCPU left the guest |
+//! | [`interrupt`] | getting a running vCPU out of the guest |
+
+pub mod descriptors;
+mod error;
+pub mod exit;
+pub mod host;
+pub mod interrupt;
+pub mod memory;
+pub mod plan;
+pub mod tables;
+pub mod vcpu;
+pub mod vm;
+
+pub use error::MachineError;

@@ -1,0 +1,165 @@
+//! One vCPU: made to start in ring 3, run, and taken back to its start.
+
+use kvm_bindings::{
+    kvm_debugregs, kvm_fpu, kvm_mp_state, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
+};
+use kvm_ioctls::VcpuFd;
+
+use super::MachineError;
+use super::descriptors::{self, RFLAGS};
+use super::exit::Exit;
+use super::host::Host;
+use super::interrupt::Interruptible;
+use super::plan::Plan;
+use super::vm::Vm;
+
+/// All of a vCPU that a guest in ring 3 can change, directly or by faulting.
+///
+/// Parts that a host's KVM cannot read are left out; it could not have let the guest change them.
+#[derive(Debug)]
+struct State {
+    regs: kvm_regs,
+    sregs: kvm_sregs,
+    fpu: kvm_fpu,
+    xcrs: Option<kvm_xcrs>,
+    debug: Option<kvm_debugregs>,
+    events: Option<kvm_vcpu_events>,
+    mp: Option<kvm_mp_state>,
+}
+
+impl State {
+    fn read(fd: &VcpuFd) -> Result<Self, MachineError> {
+        let failed = || MachineError::kvm("read a vCPU's registers");
+        Ok(Self {
+            regs: fd.get_regs().map_err(failed())?,
+            sregs: fd.get_sregs().map_err(failed())?,
+            fpu: fd.get_fpu().map_err(failed())?,
+            xcrs: fd.get_xcrs().ok(),
+            debug: fd.get_debug_regs().ok(),
+            events: fd.get_vcpu_events().ok(),
+            mp: fd.get_mp_state().ok(),
+        })
+    }
+
+    fn write(&self, fd: &VcpuFd) -> Result<(), MachineError> {
+        let failed = || MachineError::kvm("set a vCPU's registers");
+        if let Some(mp) = self.mp {
+            fd.set_mp_state(mp).map_err(failed())?;
+        }
+        fd.set_sregs(&self.sregs).map_err(failed())?;
+        if let Some(xcrs) = &self.xcrs {
+            fd.set_xcrs(xcrs).map_err(failed())?;
+        }
+        fd.set_fpu(&self.fpu).map_err(failed())?;
+        if let Some(debug) = &self.debug {
+            fd.set_debug_regs(debug).map_err(failed())?;
+        }
+        if let Some(events) = &self.events {
+            fd.set_vcpu_events(events).map_err(failed())?;
+        }
+        fd.set_regs(&self.regs).map_err(failed())
+    }
+}
+
+/// Where a vCPU starts.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// The vCPU's number in its domain.
+    pub index: u32,
+    /// Address of the first instruction.
+    pub entry: u64,
+    /// Address of the boot page, handed over in `rdi`.
+    pub boot: u64,
+    /// Whether the image has exception stubs.
+    pub has_stubs: bool,
+}
+
+/// A vCPU. It is created, run and dropped by one thread.
+#[derive(Debug)]
+pub struct Vcpu {
+    // Dropped before the vCPU, whose memory it points into.
+    _interruptible: Interruptible,
+    fd: VcpuFd,
+    initial: State,
+}
+
+impl Vcpu {
+    /// Creates a vCPU of `vm`, on the calling thread.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn new(host: &Host, vm: &Vm, plan: &Plan, start: Start) -> Result<Self, MachineError> {
+        let mut fd = vm.create_vcpu(start.index)?;
+        fd.set_cpuid2(host.cpuid()).map_err(MachineError::kvm("set a vCPU's features"))?;
+        let mut initial = State::read(&fd)?;
+        descriptors::set_system_registers(&mut initial.sregs, plan, start.index, start.has_stubs);
+        initial.regs = kvm_regs {
+            rip: start.entry,
+            rsp: plan.stack_top(start.index),
+            rflags: RFLAGS,
+            rdi: start.boot,
+            rsi: start.index.into(),
+            ..Default::default()
+        };
+        initial.write(&fd)?;
+        let flag = &raw mut fd.get_kvm_run().immediate_exit;
+        // SAFETY: `kvm_run` stays mapped until `fd` is dropped, after the guard; `Vcpu` is not
+        // `Send`, because the guard must stay on this thread.
+        let interruptible = unsafe { Interruptible::new(flag) };
+        Ok(Self { _interruptible: interruptible, fd, initial })
+    }
+
+    /// Frequency of the guest's time stamp counter, in Hz, if KVM knows.
+    pub fn tsc_hz(&self) -> Option<u64> {
+        self.fd.get_tsc_khz().ok().filter(|&khz| khz > 0).map(|khz| u64::from(khz) * 1000)
+    }
+
+    /// Runs the guest until it exits.
+    ///
+    /// # Errors
+    /// If KVM refuses to run it.
+    pub fn run(&mut self) -> Result<Exit, MachineError> {
+        match self.fd.run() {
+            Ok(exit) => Ok(Exit::of(&exit)),
+            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {
+                self.fd.set_kvm_immediate_exit(0);
+                Ok(Exit::Interrupted)
+            }
+            Err(error) => Err(MachineError::kvm("run a vCPU")(error)),
+        }
+    }
+
+    /// Takes the vCPU back to its start.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn reset(&mut self) -> Result<(), MachineError> {
+        // An exit for I/O is complete only when the vCPU is entered again: until then KVM may
+        // still owe the guest a change of registers. Entering it with this flag pays that, and
+        // nothing else.
+        self.fd.set_kvm_immediate_exit(1);
+        let entered = self.fd.run().map(|_| ());
+        self.fd.set_kvm_immediate_exit(0);
+        match entered {
+            Err(error) if error.errno() != libc::EINTR => log::debug!("settling I/O: {error}"),
+            _ => (),
+        }
+        self.initial.write(&self.fd)
+    }
+
+    /// The general registers.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn registers(&self) -> Result<kvm_regs, MachineError> {
+        self.fd.get_regs().map_err(MachineError::kvm("read a vCPU's registers"))
+    }
+
+    /// The system registers.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn system_registers(&self) -> Result<kvm_sregs, MachineError> {
+        self.fd.get_sregs().map_err(MachineError::kvm("read a vCPU's registers"))
+    }
+}

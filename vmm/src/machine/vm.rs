@@ -1,0 +1,91 @@
+//! One VM: memory slots and doorbells.
+
+use std::sync::Arc;
+
+use kvm_bindings::kvm_userspace_memory_region;
+use kvm_ioctls::{IoEventAddress, VcpuFd, VmFd};
+use vmm_sys_util::eventfd::EventFd;
+
+use super::MachineError;
+use super::host::Host;
+use super::memory::DomainMemory;
+
+/// Host memory that guests can be given: the nucleus's channels. Its address must stay valid as
+/// long as the value exists.
+pub trait Lendable: Send + Sync {
+    /// Where it is mapped.
+    fn host_address(&self) -> u64;
+    /// Bytes; a multiple of the page size.
+    fn size(&self) -> u64;
+}
+
+impl Lendable for DomainMemory {
+    fn host_address(&self) -> u64 {
+        self.host_address()
+    }
+
+    fn size(&self) -> u64 {
+        self.size()
+    }
+}
+
+/// A micro-VM without its vCPUs.
+pub struct Vm {
+    // Dropped first: after it, no guest can reach the memory.
+    fd: VmFd,
+    lent: Vec<Arc<dyn Lendable>>,
+}
+
+impl std::fmt::Debug for Vm {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Vm").field("slots", &self.lent.len()).finish_non_exhaustive()
+    }
+}
+
+impl Vm {
+    /// An empty VM.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn new(host: &Host) -> Result<Self, MachineError> {
+        Ok(Self { fd: host.create_vm()?, lent: Vec::new() })
+    }
+
+    /// Puts host memory at a guest-physical address.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn lend(&mut self, address: u64, memory: Arc<dyn Lendable>) -> Result<(), MachineError> {
+        let slot = kvm_userspace_memory_region {
+            slot: self.lent.len() as u32,
+            flags: 0,
+            guest_phys_addr: address,
+            memory_size: memory.size(),
+            userspace_addr: memory.host_address(),
+        };
+        // SAFETY: the memory stays mapped as long as `lent` keeps it, which is longer than the
+        // VM exists; the VMM touches it only in ways that allow for a guest's writes.
+        unsafe { self.fd.set_user_memory_region(slot) }
+            .map_err(MachineError::kvm("add a memory slot"))?;
+        self.lent.push(memory);
+        Ok(())
+    }
+
+    /// Turns writes to an I/O port into signals: a doorbell.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn add_doorbell(&self, port: u16, signal: &EventFd) -> Result<(), MachineError> {
+        self.fd
+            .register_ioevent(signal, &IoEventAddress::Pio(port.into()), 0u8)
+            .map_err(MachineError::kvm("add a doorbell"))
+    }
+
+    /// Creates a vCPU.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub(super) fn create_vcpu(&self, index: u32) -> Result<VcpuFd, MachineError> {
+        self.fd.create_vcpu(index.into()).map_err(MachineError::kvm("create a vCPU"))
+    }
+}

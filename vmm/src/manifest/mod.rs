@@ -1,0 +1,32 @@
+//! The system manifest: a TOML file that says which domains there are, who may talk to whom,
+//! and what the host's clients can reach.
+//!
+//! Reading is strict. An unknown key is an error, and so is a value that could only fail later;
+//! every error of a file is reported at once, each with its place and what to do. What depends
+//! on the images is checked in a second pass, [`check_against`], once they are loaded.
+
+mod check;
+mod domain;
+mod error;
+mod links;
+mod memory;
+mod name;
+mod nearest;
+mod read;
+mod source;
+mod table;
+mod types;
+
+pub use check::{ImageFacts, PortFacts, check_against};
+pub use error::{ManifestError, Problem, Rule};
+pub use memory::{MemorySize, MemorySizeError};
+pub use name::{DomainName, NameError, PortName, SystemName};
+pub use nearest::nearest;
+pub use source::Place;
+pub use types::{
+    Channel, CpuSet, Domain, Gateway, ImageRef, Listen, Manifest, MaxConnections, PortRef, Restart,
+    Vcpus,
+};
+
+#[cfg(test)]
+mod tests;

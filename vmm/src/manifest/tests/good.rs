@@ -1,0 +1,125 @@
+//! What good manifests mean.
+
+use std::path::{Path, PathBuf};
+
+use super::super::{ImageRef, Listen, Restart, domain, links, read};
+use super::parse;
+use crate::exit_code::ExitCode;
+
+const FULL: &str = r#"
+name = "kv"
+
+[domains.relay]
+image = "../other/relay.img"
+memory = 8388608
+
+[domains.kv]
+image = "kv"
+memory = "256 MiB"
+vcpus = 2
+arguments = ["maxmemory=128MiB", ""]
+restart = "always"
+cpus = [1, 0]
+
+[domains.echo]
+image = "/srv/echo"
+
+[[channels]]
+from = "relay"
+as = "next"
+to = "echo:main"
+
+[[channels]]
+from = "relay"
+to = "echo:main"
+
+[[gateways]]
+listen = "127.0.0.1:6379"
+to = "kv:redis"
+max-connections = 5
+
+[[gateways]]
+listen = "[::1]:0"
+to = "kv:redis"
+
+[[gateways]]
+listen = "[::1]:0"
+to = "kv:redis"
+
+[[gateways]]
+listen = "unix:/run/kv.sock"
+to = "kv:redis"
+"#;
+
+#[test]
+fn every_key_is_read() {
+    let manifest = parse(FULL).unwrap();
+    assert_eq!(manifest.name.as_str(), "kv");
+    assert_eq!(manifest.file(), Path::new("images/system.toml"));
+    let kv = &manifest.domains["kv"];
+    assert_eq!(kv.image, ImageRef::Named("kv".into()));
+    assert_eq!(kv.memory.unwrap().bytes(), 256 << 20);
+    assert_eq!(kv.vcpus.get(), 2);
+    assert_eq!(kv.arguments, ["maxmemory=128MiB", ""]);
+    assert_eq!(kv.restart, Restart::Always);
+    assert_eq!(kv.cpus.as_ref().unwrap().as_slice(), [1, 0]);
+}
+
+#[test]
+fn what_is_absent_has_its_default() {
+    let manifest = parse(FULL).unwrap();
+    let echo = &manifest.domains["echo"];
+    assert_eq!((echo.memory, echo.vcpus.get(), echo.restart), (None, 1, Restart::OnFault));
+    assert!(echo.arguments.is_empty() && echo.cpus.is_none());
+    assert_eq!(manifest.gateways[1].max_connections.get(), 10_000);
+    let alone = parse("name = \"a\"\ndomains.b.image = \"c\"").unwrap();
+    assert!(alone.channels.is_empty() && alone.gateways.is_empty());
+}
+
+#[test]
+fn domains_keep_the_order_of_the_file() {
+    let manifest = parse(FULL).unwrap();
+    let names: Vec<_> = manifest.domains.keys().map(ToString::to_string).collect();
+    assert_eq!(names, ["relay", "kv", "echo"]);
+}
+
+#[test]
+fn links_lead_to_ports() {
+    let manifest = parse(FULL).unwrap();
+    let aliases: Vec<_> = manifest.channels.iter().map(|c| c.alias.to_string()).collect();
+    assert_eq!(aliases, ["next", "main"]);
+    assert_eq!(manifest.channels[0].to.to_string(), "echo:main");
+    let listens: Vec<_> = manifest.gateways.iter().map(|g| g.listen.to_string()).collect();
+    assert_eq!(listens, ["127.0.0.1:6379", "[::1]:0", "[::1]:0", "unix:/run/kv.sock"]);
+    assert_eq!(manifest.gateways[3].listen, Listen::Unix("/run/kv.sock".into()));
+}
+
+#[test]
+fn images_are_sought_beside_the_manifest_or_in_the_images_directory() {
+    let manifest = parse(FULL).unwrap();
+    let path = |domain: &str| manifest.domains[domain].image.path(Path::new("/built"));
+    assert_eq!(path("kv"), PathBuf::from("/built/kv.img"));
+    assert_eq!(path("relay"), PathBuf::from("images/../other/relay.img"));
+    assert_eq!(path("echo"), PathBuf::from("/srv/echo"));
+}
+
+const REFERENCE: &str = include_str!("../../../../docs/manifest.md");
+
+#[test]
+fn the_references_example_is_a_good_manifest() {
+    let (_, block) = REFERENCE.split_once("```toml\n").unwrap();
+    let manifest = parse(block.split_once("```").unwrap().0).unwrap();
+    assert_eq!(manifest.domains.len(), 3);
+}
+
+#[test]
+fn the_reference_has_every_key_and_exit_code() {
+    let keys = [&read::KEYS[..], &domain::KEYS, &links::CHANNEL_KEYS, &links::GATEWAY_KEYS];
+    for key in keys.concat() {
+        assert!(REFERENCE.contains(&format!("\n| `{key}` |")), "{key}");
+    }
+    for code in ExitCode::ALL {
+        let row = format!("\n| {} | {}", code as u8, code.meaning());
+        assert!(REFERENCE.contains(&row), "{row}");
+    }
+}

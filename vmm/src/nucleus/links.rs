@@ -1,0 +1,105 @@
+//! The channels of a system: who is at which end, and how to wake them.
+
+use std::sync::Arc;
+
+use atoll_ipc::channel::{Region, Role};
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::channel::ChannelMemory;
+use crate::control::api::{ChannelReport, ChannelRole};
+use crate::domain::signal;
+
+/// One end of a channel.
+#[derive(Clone, Debug)]
+pub struct Party {
+    /// The domain's number; `None` for a gateway.
+    pub domain: Option<u32>,
+    /// What it is called.
+    pub name: String,
+    /// What wakes it.
+    pub wake: Arc<EventFd>,
+}
+
+/// One channel.
+#[derive(Debug)]
+pub struct Link {
+    /// The client's name for it.
+    pub name: String,
+    /// The server's port.
+    pub port: String,
+    /// The end that asks.
+    pub client: Party,
+    /// The end that answers.
+    pub server: Party,
+    /// The memory.
+    pub memory: ChannelMemory,
+}
+
+impl Link {
+    fn party(&self, role: Role) -> &Party {
+        match role {
+            Role::Client => &self.client,
+            Role::Server => &self.server,
+        }
+    }
+
+    fn role_of(&self, domain: u32) -> Option<Role> {
+        [Role::Client, Role::Server].into_iter().find(|&r| self.party(r).domain == Some(domain))
+    }
+}
+
+/// All channels of a system.
+#[derive(Debug, Default)]
+pub struct Links(pub Vec<Link>);
+
+impl Links {
+    /// Readies all channels of a domain, which stands still, for its next incarnation, and wakes
+    /// the other ends, whose calls may have met their fate.
+    pub fn restart(&self, domain: u32, epoch: u32) {
+        for (link, role) in self.of(domain) {
+            link.memory.restart(role, epoch);
+            link.memory.status().set_gone(role, false);
+            signal(&link.party(role.peer()).wake);
+        }
+    }
+
+    /// Tells the other ends of all channels of a domain that it will not come back by itself.
+    pub fn gone(&self, domain: u32) {
+        for (link, role) in self.of(domain) {
+            link.memory.status().set_gone(role, true);
+            signal(&link.party(role.peer()).wake);
+        }
+    }
+
+    /// What can be said of a domain's channels.
+    pub fn report(&self, domain: u32) -> Vec<ChannelReport> {
+        self.of(domain).map(|(link, role)| describe(link, role)).collect()
+    }
+
+    fn of(&self, domain: u32) -> impl Iterator<Item = (&Link, Role)> {
+        self.0.iter().filter_map(move |link| Some((link, link.role_of(domain)?)))
+    }
+}
+
+fn describe(link: &Link, role: Role) -> ChannelReport {
+    let shared = link.memory.shared();
+    let (requests, replies) = (shared.requests().counts(), shared.replies().counts());
+    let claims = shared.requests().claims();
+    ChannelReport {
+        name: link.name.clone(),
+        peer: link.party(role.peer()).name.clone(),
+        role: match role {
+            Role::Client => ChannelRole::Client,
+            Role::Server => ChannelRole::Server,
+        },
+        port: link.port.clone(),
+        requests: requests.records,
+        replies: replies.records,
+        doorbells: match role {
+            Role::Client => requests.producer_kicks.wrapping_add(replies.consumer_kicks),
+            Role::Server => replies.producer_kicks.wrapping_add(requests.consumer_kicks),
+        },
+        unread_bytes: claims.tail.saturating_sub(claims.taken),
+        in_service_bytes: claims.taken.saturating_sub(claims.head),
+    }
+}

@@ -1,0 +1,369 @@
+//! One domain's life: incarnations, how they end, what follows.
+//!
+//! ```text
+//!            begin                 Started                Ended, or all parked
+//!   ┌──────▶ Starting ───────────▶ Running ──▶ Parking ──────────────┬──▶ Paused ─▶ Running
+//!   │                                                                │
+//!   └──── BackingOff ◀── the supervisor's verdict ◀──────────────────┴──▶ Faulted / Stopped
+//! ```
+
+use std::time::{Duration, Instant};
+
+use super::links::Links;
+use super::supervisor::{End, Supervisor, Verdict};
+use crate::control::api::{DomainState, FaultReport};
+use crate::control::{Operation, Refusal};
+use crate::domain::{Cause, Circumstances, Domain, ReportKind, Snapshot};
+use crate::journal::{EventKind, Journal};
+
+/// Why all vCPUs of a domain are made to stand still.
+#[derive(Clone, Debug)]
+enum Purpose {
+    /// One of them ended the incarnation.
+    Ended { cause: Cause, snapshot: Box<Snapshot>, vcpu: u32 },
+    /// An operator, or the nucleus itself, ends it as a crash does.
+    Kill { cause: Cause },
+    /// An operator wants a new incarnation.
+    Restart,
+    /// An operator wants it to stand still.
+    Pause,
+}
+
+#[derive(Debug)]
+enum Phase {
+    Starting,
+    Running,
+    Parking { purpose: Purpose, ticket: u32, still: u32, first: Option<Box<Snapshot>> },
+    Paused,
+    BackingOff { until: Instant },
+    Faulted,
+    Stopped,
+}
+
+/// What a member's life touches beside itself.
+#[derive(Clone, Copy, Debug)]
+pub struct World<'a> {
+    /// The system's channels.
+    pub links: &'a Links,
+    /// Where events go.
+    pub journal: &'a Journal,
+}
+
+/// One domain of the system, with its history.
+#[derive(Debug)]
+pub struct Member {
+    /// The domain.
+    pub domain: Domain,
+    supervisor: Supervisor,
+    phase: Phase,
+    /// The incarnation; 0 before the first.
+    pub epoch: u32,
+    /// Incarnations that ended in a fault.
+    pub faults: u64,
+    /// Why the last of them ended.
+    pub last_fault: Option<FaultReport>,
+    started: Instant,
+    ended: Instant,
+    next_ticket: u32,
+}
+
+impl Member {
+    /// A domain before its first incarnation.
+    pub fn new(domain: Domain, supervisor: Supervisor) -> Self {
+        let now = Instant::now();
+        Self {
+            domain,
+            supervisor,
+            phase: Phase::Stopped,
+            epoch: 0,
+            faults: 0,
+            last_fault: None,
+            started: now,
+            ended: now,
+            next_ticket: 0,
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        self.domain.blueprint().name.as_str()
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.domain.blueprint().id
+    }
+
+    /// How often it was restarted.
+    pub fn restarts(&self) -> u64 {
+        u64::from(self.epoch.saturating_sub(1))
+    }
+
+    /// What it is doing.
+    pub fn state(&self) -> DomainState {
+        match self.phase {
+            Phase::Starting => DomainState::Starting,
+            Phase::Running | Phase::Parking { .. } => DomainState::Running,
+            Phase::Paused => DomainState::Paused,
+            Phase::BackingOff { .. } => DomainState::BackingOff,
+            Phase::Faulted => DomainState::Faulted,
+            Phase::Stopped => DomainState::Stopped,
+        }
+    }
+
+    /// How long the incarnation has run; zero if none does.
+    pub fn uptime(&self) -> Duration {
+        match self.phase {
+            Phase::Running | Phase::Parking { .. } | Phase::Paused => self.started.elapsed(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// When [`Member::tick`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::BackingOff { until } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Begins the next incarnation. All vCPUs stand still.
+    pub fn begin(&mut self, world: World<'_>) {
+        self.epoch += 1;
+        if self.epoch > 1 {
+            world.links.restart(self.id(), self.epoch);
+        }
+        self.phase = Phase::Starting;
+        self.domain.start(self.epoch);
+    }
+
+    /// Does what is due.
+    pub fn tick(&mut self, now: Instant, world: World<'_>) {
+        if self.deadline().is_some_and(|deadline| deadline <= now) {
+            self.begin(world);
+        }
+    }
+
+    /// A vCPU reported.
+    pub fn reported(&mut self, vcpu: u32, kind: ReportKind, world: World<'_>) {
+        match kind {
+            ReportKind::Started { epoch } if epoch == self.epoch => self.now_runs(world),
+            ReportKind::Started { .. } => (),
+            ReportKind::Ended { cause, snapshot } => self.vcpu_ended(cause, snapshot, vcpu, world),
+            ReportKind::Parked { ticket, snapshot } => self.vcpu_parked(ticket, vcpu, snapshot, world),
+            ReportKind::Broken(error) => self.broke(&error.to_string(), world),
+        }
+    }
+
+    fn now_runs(&mut self, world: World<'_>) {
+        self.started = Instant::now();
+        self.phase = Phase::Running;
+        self.domain.start_others(self.epoch);
+        let epoch = self.epoch.into();
+        let event = match self.epoch {
+            1 => EventKind::DomainStarted { epoch },
+            _ => EventKind::DomainRestarted { epoch, micros: micros(self.ended.elapsed()) },
+        };
+        world.journal.event(Some(self.name()), event);
+    }
+
+    fn vcpu_ended(&mut self, cause: Cause, snapshot: Box<Snapshot>, vcpu: u32, world: World<'_>) {
+        if self.domain.blueprint().plan.vcpus == 1 {
+            // Nobody else has to stand still first, whatever was under way.
+            return self.conclude(Purpose::Ended { cause, snapshot, vcpu }, None, world);
+        }
+        let ended = Purpose::Ended { cause, snapshot, vcpu };
+        match &mut self.phase {
+            // The first cause stands; but a fault outweighs an order that it crossed.
+            Phase::Parking { purpose: Purpose::Ended { .. }, .. } => (),
+            Phase::Parking { purpose, .. } => *purpose = ended,
+            _ => self.park(ended),
+        }
+    }
+
+    fn park(&mut self, purpose: Purpose) {
+        self.next_ticket += 1;
+        let ticket = self.next_ticket;
+        self.phase = Phase::Parking { purpose, ticket, still: 0, first: None };
+        self.domain.park(ticket);
+    }
+
+    fn vcpu_parked(&mut self, ticket: u32, vcpu: u32, snapshot: Box<Snapshot>, world: World<'_>) {
+        let all = (1u32 << self.domain.blueprint().plan.vcpus) - 1;
+        let Phase::Parking { purpose, ticket: expected, still, first } = &mut self.phase else {
+            return;
+        };
+        if *expected != ticket {
+            return;
+        }
+        *still |= 1 << vcpu;
+        if vcpu == 0 {
+            *first = Some(snapshot);
+        }
+        if *still == all {
+            let (purpose, first) = (purpose.clone(), first.take());
+            self.conclude(purpose, first, world);
+        }
+    }
+
+    /// All vCPUs stand still.
+    fn conclude(&mut self, purpose: Purpose, first: Option<Box<Snapshot>>, world: World<'_>) {
+        match purpose {
+            Purpose::Pause => {
+                self.phase = Phase::Paused;
+                world.journal.event(Some(self.name()), EventKind::DomainPaused);
+            }
+            Purpose::Restart => {
+                self.ended = Instant::now();
+                self.supervisor.forgive();
+                self.begin(world);
+            }
+            Purpose::Kill { cause } => {
+                self.end(&cause, &first.unwrap_or_default(), 0, world);
+            }
+            Purpose::Ended { cause, snapshot, vcpu } => self.end(&cause, &snapshot, vcpu, world),
+        }
+    }
+
+    fn end(&mut self, cause: &Cause, snapshot: &Snapshot, vcpu: u32, world: World<'_>) {
+        self.ended = Instant::now();
+        let uptime = self.ended - self.started;
+        let end = if matches!(cause, Cause::Exit { status: 0 }) { End::Clean } else { End::Fault };
+        match end {
+            End::Clean => {
+                let event = EventKind::DomainStopped { epoch: self.epoch.into() };
+                world.journal.event(Some(self.name()), event);
+            }
+            End::Fault => self.note_fault(cause, snapshot, vcpu, uptime, world),
+        }
+        match self.supervisor.ended(end, uptime) {
+            Verdict::Restart { after: Duration::ZERO } => self.begin(world),
+            Verdict::Restart { after } => {
+                self.phase = Phase::BackingOff { until: self.ended + after };
+                let event = EventKind::DomainBackingOff {
+                    epoch: self.epoch.into(),
+                    micros: micros(after),
+                };
+                world.journal.event(Some(self.name()), event);
+            }
+            Verdict::Stop => {
+                self.phase = if end == End::Clean { Phase::Stopped } else { Phase::Faulted };
+                world.links.gone(self.id());
+            }
+        }
+    }
+
+    fn note_fault(
+        &mut self,
+        cause: &Cause,
+        snapshot: &Snapshot,
+        vcpu: u32,
+        uptime: Duration,
+        world: World<'_>,
+    ) {
+        let circumstances = Circumstances {
+            epoch: self.epoch,
+            vcpu,
+            uptime_micros: micros(uptime),
+            restarts: self.restarts(),
+        };
+        let report = self.domain.report(cause, snapshot, circumstances);
+        self.faults += 1;
+        let event = EventKind::faulted(&report);
+        log::warn!("{}: {event}", self.name());
+        world.journal.event(Some(self.name()), event);
+        self.last_fault = Some(report);
+    }
+
+    /// The machine itself failed; only a new one could serve.
+    fn broke(&mut self, error: &str, world: World<'_>) {
+        log::error!("{}: its machine failed: {error}", self.name());
+        let cause = Cause::Stuck { reason: error.to_owned() };
+        self.ended = Instant::now();
+        self.note_fault(&cause, &Snapshot::default(), 0, self.ended - self.started, world);
+        self.phase = Phase::Faulted;
+        world.links.gone(self.id());
+    }
+
+    /// Ends the incarnation as a crash does.
+    ///
+    /// # Errors
+    /// If none runs.
+    pub fn kill(&mut self, cause: Cause) -> Result<(), Refusal> {
+        self.must_live(Operation::Kill)?;
+        self.park(Purpose::Kill { cause });
+        Ok(())
+    }
+
+    /// Begins a new incarnation, which counts as no fault.
+    ///
+    /// # Errors
+    /// If one is just beginning.
+    pub fn restart(&mut self, world: World<'_>) -> Result<(), Refusal> {
+        match self.phase {
+            Phase::Running | Phase::Paused => self.park(Purpose::Restart),
+            Phase::BackingOff { .. } | Phase::Faulted | Phase::Stopped => {
+                self.ended = Instant::now();
+                self.supervisor.forgive();
+                self.begin(world);
+            }
+            Phase::Starting | Phase::Parking { .. } => {
+                return Err(self.wrong_state(Operation::Restart));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the domain stand still.
+    ///
+    /// # Errors
+    /// If it does not run.
+    pub fn pause(&mut self) -> Result<(), Refusal> {
+        if !matches!(self.phase, Phase::Running) {
+            return Err(self.wrong_state(Operation::Pause));
+        }
+        self.park(Purpose::Pause);
+        Ok(())
+    }
+
+    /// Lets a paused domain run on.
+    ///
+    /// # Errors
+    /// If it is not paused.
+    pub fn resume(&mut self, world: World<'_>) -> Result<(), Refusal> {
+        if !matches!(self.phase, Phase::Paused) {
+            return Err(self.wrong_state(Operation::Resume));
+        }
+        self.domain.resume();
+        self.phase = Phase::Running;
+        world.journal.event(Some(self.name()), EventKind::DomainResumed);
+        Ok(())
+    }
+
+    fn must_live(&self, operation: Operation) -> Result<(), Refusal> {
+        match self.phase {
+            Phase::Running | Phase::Paused => Ok(()),
+            _ => Err(self.wrong_state(operation)),
+        }
+    }
+
+    fn wrong_state(&self, operation: Operation) -> Refusal {
+        let remedy = match self.phase {
+            Phase::Starting | Phase::Parking { .. } => "try again in a moment",
+            Phase::Running => "it need not be resumed",
+            Phase::Paused => "`vmm resume` lets it run on",
+            Phase::BackingOff { .. } => "`vmm restart` begins its next incarnation at once",
+            Phase::Faulted | Phase::Stopped => "`vmm restart` begins its next incarnation",
+        };
+        Refusal::WrongState {
+            domain: self.name().to_owned(),
+            operation,
+            state: self.state(),
+            remedy: remedy.to_owned(),
+        }
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,233 @@
+//! The nucleus: owns the domains and channels of one system, and decides what follows what.
+//!
+//! Its state has one owner, the event loop's thread. vCPU threads and the control API send it
+//! messages; it never waits for either.
+
+mod links;
+mod member;
+mod residency;
+mod supervisor;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use event_manager::{EventOps, Events, MutEventSubscriber};
+use nix::sys::signalfd::SignalFd;
+use vmm_sys_util::epoll::EventSet;
+use vmm_sys_util::eventfd::EventFd;
+
+use crate::control::api::{DomainReport, DomainStatus, HostKind, SystemStatus};
+use crate::control::{Refusal, Request};
+use crate::domain::{Cause, Report};
+use crate::gateway::Gateway;
+use crate::journal::{EventKind, Journal};
+
+pub use links::{Link, Links, Party};
+pub use member::Member;
+use member::World;
+pub use supervisor::Supervisor;
+
+/// What the event loop's descriptors are about.
+const SIGNALS: u32 = 1;
+
+/// The state of one running system.
+#[derive(Debug)]
+pub struct Nucleus {
+    /// The system's name.
+    pub name: String,
+    /// What kind of KVM it runs on.
+    pub host: HostKind,
+    /// Its domains, by number.
+    pub members: Vec<Member>,
+    /// Its channels.
+    pub links: Links,
+    /// Its gateways.
+    pub gateways: Vec<Rc<RefCell<Gateway>>>,
+    /// Where events go.
+    pub journal: Arc<Journal>,
+    /// What vCPU threads report.
+    pub reports: mpsc::Receiver<Report>,
+    /// What the control API asks.
+    pub requests: mpsc::Receiver<Request>,
+    /// Signalled with each of both.
+    pub news: Arc<EventFd>,
+    /// Signals that end the process.
+    pub signals: SignalFd,
+    /// When the system started.
+    pub started: Instant,
+    /// Set once it is to stop: why.
+    pub stopping: Option<String>,
+}
+
+impl Nucleus {
+    /// Begins the first incarnation of every domain.
+    pub fn start(&mut self) {
+        let world = World { links: &self.links, journal: &self.journal };
+        self.members.iter_mut().for_each(|member| member.begin(world));
+        self.journal.event(None, EventKind::SystemStarted);
+    }
+
+    /// How long the event loop may block before [`Nucleus::tick`]; `None` for as long as it likes.
+    pub fn patience(&self) -> Option<Duration> {
+        let deadlines = self.members.iter().filter_map(Member::deadline);
+        deadlines.min().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Does what has become due.
+    pub fn tick(&mut self) {
+        let now = Instant::now();
+        let world = World { links: &self.links, journal: &self.journal };
+        self.members.iter_mut().for_each(|member| member.tick(now, world));
+        self.hear_complaints();
+    }
+
+    /// A server that broke the protocol towards a gateway is ended: nobody could speak with it.
+    fn hear_complaints(&mut self) {
+        for gateway in &self.gateways {
+            let mut gateway = gateway.borrow_mut();
+            if !gateway.take_complaint() {
+                continue;
+            }
+            let accused = gateway.to().domain.to_string();
+            let cause = Cause::Protocol { gateway: gateway.address().to_owned() };
+            let member = self.members.iter_mut().find(|member| member.name() == accused);
+            // It may have ended by itself meanwhile.
+            if let Some(Err(refusal)) = member.map(|member| member.kill(cause)) {
+                log::debug!("{accused} broke the protocol, and is gone already: {refusal}");
+            }
+        }
+    }
+
+    fn read_news(&mut self) {
+        drop(self.news.read());
+        while let Ok(report) = self.reports.try_recv() {
+            let world = World { links: &self.links, journal: &self.journal };
+            if let Some(member) = self.members.get_mut(report.domain as usize) {
+                member.reported(report.vcpu, report.kind, world);
+            }
+        }
+        while let Ok(request) = self.requests.try_recv() {
+            self.obey(request);
+        }
+    }
+
+    /// Answers one request of the control API. A client that no longer waits is no concern.
+    fn obey(&mut self, request: Request) {
+        let world = World { links: &self.links, journal: &self.journal };
+        let members = &mut self.members;
+        match request {
+            Request::Status { answer } => drop(answer.send(Ok(self.status()))),
+            Request::Inspect { domain, answer } => drop(answer.send(self.inspect(&domain))),
+            Request::Kill { domain, answer } => {
+                let result = find(members, &domain).and_then(|member| {
+                    let epoch = member.epoch.into();
+                    member.kill(Cause::Killed)?;
+                    self.journal.event(Some(&domain), EventKind::DomainKilled { epoch });
+                    Ok(())
+                });
+                drop(answer.send(result));
+            }
+            Request::Restart { domain, answer } => {
+                drop(answer.send(find(members, &domain).and_then(|member| member.restart(world))));
+            }
+            Request::Pause { domain, answer } => {
+                drop(answer.send(find(members, &domain).and_then(Member::pause)));
+            }
+            Request::Resume { domain, answer } => {
+                drop(answer.send(find(members, &domain).and_then(|member| member.resume(world))));
+            }
+            Request::Stop { answer } => {
+                self.stop("an operator asked for it");
+                drop(answer.send(Ok(())));
+            }
+        }
+    }
+
+    fn stop(&mut self, reason: &str) {
+        if self.stopping.is_none() {
+            self.journal.event(None, EventKind::SystemStopping { reason: reason.to_owned() });
+            self.stopping = Some(reason.to_owned());
+        }
+    }
+
+    fn read_signal(&mut self) {
+        if let Ok(Some(signal)) = self.signals.read_signal() {
+            self.stop(&format!("signal {}", signal.ssi_signo));
+        }
+    }
+
+    fn status(&self) -> SystemStatus {
+        SystemStatus {
+            name: self.name.clone(),
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_micros: self.started.elapsed().as_micros() as u64,
+            host: self.host,
+            domains: self.members.iter().map(describe).collect(),
+        }
+    }
+
+    fn inspect(&self, domain: &str) -> Result<Box<DomainReport>, Refusal> {
+        let Some(member) = self.members.iter().find(|member| member.name() == domain) else {
+            return Err(Refusal::no_such_domain(domain, self.members.iter().map(Member::name)));
+        };
+        let gateways = self.gateways.iter().map(|gateway| gateway.borrow());
+        let leading_here = gateways.filter(|gateway| gateway.to().domain.to_string() == domain);
+        Ok(Box::new(DomainReport {
+            status: describe(member),
+            image_hash: member.domain.blueprint().image.hash().to_string(),
+            last_fault: member.last_fault.clone(),
+            exits: member.domain.counters().exits(),
+            channels: self.links.report(member.id()),
+            gateways: leading_here.map(|gateway| gateway.report()).collect(),
+        }))
+    }
+}
+
+fn find<'m>(members: &'m mut [Member], name: &str) -> Result<&'m mut Member, Refusal> {
+    match members.iter().position(|member| member.name() == name) {
+        Some(at) => Ok(&mut members[at]),
+        None => Err(Refusal::no_such_domain(name, members.iter().map(Member::name))),
+    }
+}
+
+fn describe(member: &Member) -> DomainStatus {
+    let blueprint = member.domain.blueprint();
+    DomainStatus {
+        name: member.name().to_owned(),
+        id: member.id(),
+        image: blueprint.image.name().to_string(),
+        state: member.state(),
+        epoch: member.epoch.into(),
+        restarts: member.restarts(),
+        faults: member.faults,
+        memory_bytes: member.domain.memory_bytes(),
+        resident_bytes: residency::resident_bytes(member.domain.host_range()),
+        cpu_micros: member.domain.cpu_micros(),
+        uptime_micros: member.uptime().as_micros() as u64,
+        vcpus: blueprint.plan.vcpus,
+    }
+}
+
+impl MutEventSubscriber for Nucleus {
+    fn init(&mut self, ops: &mut EventOps<'_>) {
+        let news = Events::new(&*self.news, EventSet::IN);
+        let signals = Events::with_data(&self.signals, SIGNALS, EventSet::IN);
+        for events in [news, signals] {
+            if let Err(error) = ops.add(events) {
+                log::error!("the nucleus cannot hear: {error}");
+                self.stop("the event loop failed");
+            }
+        }
+    }
+
+    fn process(&mut self, events: Events, _: &mut EventOps<'_>) {
+        match events.data() {
+            SIGNALS => self.read_signal(),
+            _ => self.read_news(),
+        }
+    }
+}
+

@@ -1,0 +1,69 @@
+//! The event loop: sockets, messages to the nucleus, answers of servers, time.
+//!
+//! It blocks only when there is nothing to do: gateways declare themselves asleep before, and
+//! look into their rings once more. What is served in between costs no wake-up.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+
+use event_manager::{EventManager, MutEventSubscriber, SubscriberId, SubscriberOps};
+
+use super::SystemError;
+use crate::gateway::Gateway;
+use crate::nucleus::Nucleus;
+
+type Subscriber = Rc<RefCell<dyn MutEventSubscriber>>;
+
+/// Runs a system until it is to stop.
+///
+/// # Errors
+/// If the host's event mechanism fails.
+pub fn run(nucleus: Nucleus) -> Result<(), SystemError> {
+    let mut manager = EventManager::<Subscriber>::new().map_err(failed)?;
+    let nucleus = Rc::new(RefCell::new(nucleus));
+    manager.add_subscriber(nucleus.clone());
+    let gateways: Vec<(SubscriberId, Rc<RefCell<Gateway>>)> = nucleus
+        .borrow()
+        .gateways
+        .iter()
+        .map(|gateway| (manager.add_subscriber(gateway.clone() as Subscriber), gateway.clone()))
+        .collect();
+    nucleus.borrow_mut().start();
+    while nucleus.borrow().stopping.is_none() {
+        let idle = gateways.iter().all(|(_, gateway)| gateway.borrow_mut().may_sleep());
+        let patience = if idle { nucleus.borrow().patience() } else { Some(Duration::ZERO) };
+        manager.run_with_timeout(milliseconds(patience)).map_err(failed)?;
+        for (id, gateway) in &gateways {
+            let mut ops = manager.event_ops(*id).map_err(failed)?;
+            gateway.borrow_mut().pump(&mut ops);
+        }
+        nucleus.borrow_mut().tick();
+    }
+    Ok(())
+}
+
+/// For `epoll`: rounded up, so that what is due is due when it returns; -1 for ever.
+fn milliseconds(patience: Option<Duration>) -> i32 {
+    patience.map_or(-1, |patience| {
+        i32::try_from(patience.as_micros().div_ceil(1000)).unwrap_or(i32::MAX)
+    })
+}
+
+fn failed(error: event_manager::Error) -> SystemError {
+    SystemError::EventLoop(io::Error::other(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_is_rounded_up() {
+        assert_eq!(milliseconds(None), -1);
+        assert_eq!(milliseconds(Some(Duration::ZERO)), 0);
+        assert_eq!(milliseconds(Some(Duration::from_micros(1))), 1);
+        assert_eq!(milliseconds(Some(Duration::from_secs(1 << 40))), i32::MAX);
+    }
+}

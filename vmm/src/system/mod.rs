@@ -1,0 +1,82 @@
+//! From a manifest to a running system.
+
+mod assembly;
+mod error;
+mod event_loop;
+mod images;
+mod printer;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use crate::control::{Claim, ControlHandle, Server, default_socket};
+use crate::domain::{new_event, signal};
+use crate::journal::Journal;
+use crate::machine::host::Host;
+use crate::manifest::Manifest;
+
+pub use error::SystemError;
+use images::Images;
+use printer::Printer;
+
+/// How a system is to be run.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Where images lie that the manifest names without a path.
+    pub images_dir: PathBuf,
+    /// The control socket; by default one named after the system.
+    pub socket: Option<PathBuf>,
+    /// Print events and log lines as JSON.
+    pub json: bool,
+}
+
+/// Checks a manifest against the images that it names.
+///
+/// # Errors
+/// If an image is missing or wrong, or does not fit the manifest.
+pub fn check(manifest: &Manifest, images_dir: &Path) -> Result<(), SystemError> {
+    Images::load(manifest, images_dir).map(drop)
+}
+
+/// Runs a system until it is stopped: by a signal, or through its control API.
+///
+/// # Errors
+/// If it cannot be started, or its event loop fails.
+pub fn run(manifest: Manifest, options: RunOptions) -> Result<(), SystemError> {
+    let images = Images::load(&manifest, &options.images_dir)?;
+    let host = Arc::new(Host::open()?);
+    let name = manifest.name.as_str();
+    let socket = options.socket.unwrap_or_else(|| default_socket(name));
+    let claim = Claim::new(&socket, name)?;
+
+    // Before any thread exists, so that all of them leave these signals to the event loop.
+    let signals = take_signals()?;
+    let journal = Arc::new(Journal::default());
+    let printer = Printer::start(journal.clone(), options.json)?;
+    let news = Arc::new(new_event().map_err(SystemError::EventLoop)?);
+    let (requests, requested) = mpsc::channel();
+
+    let parts = assembly::Parts { host, journal: journal.clone(), news: news.clone(), signals };
+    let nucleus = assembly::assemble(&manifest, &images, parts, requested)?;
+    let wake = Arc::new(move || signal(&news));
+    let server = Server::start(claim, ControlHandle::new(requests, wake), journal)?;
+
+    let result = event_loop::run(nucleus);
+    server.stop();
+    printer.stop();
+    result
+}
+
+/// Takes the signals that ask a process to end: they become events.
+fn take_signals() -> Result<SignalFd, SystemError> {
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        set.add(signal);
+    }
+    let failed = |errno: nix::errno::Errno| SystemError::EventLoop(errno.into());
+    set.thread_block().map_err(failed)?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map_err(failed)
+}

@@ -1,0 +1,219 @@
+//! A nucleus that has domains on paper only: it answers the control API as a real one would.
+
+// Each test program uses another part of this.
+#![allow(dead_code, reason = "shared by several test programs")]
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, JoinHandle};
+
+use atoll_vmm::control::api::{
+    ChannelReport, ChannelRole, DomainReport, DomainState, DomainStatus, FaultKind, FaultReport,
+    Frame, GatewayReport, Hex, HostKind, Registers, SystemStatus,
+};
+use atoll_vmm::control::{Claim, ControlHandle, Operation, Refusal, Request, Server};
+use atoll_vmm::journal::Journal;
+
+/// A served system: `kv` runs, `echo` is paused.
+pub struct System {
+    pub journal: Arc<Journal>,
+    pub socket: PathBuf,
+    pub wakes: Arc<AtomicUsize>,
+    server: Option<Server>,
+    nucleus: Option<JoinHandle<Vec<String>>>,
+    _dir: tempfile::TempDir,
+}
+
+impl System {
+    pub fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self::start_at(dir.path().join("demo.sock"), dir)
+    }
+
+    /// Serves at `socket`; `dir` lives as long as the system does.
+    pub fn start_at(socket: PathBuf, dir: tempfile::TempDir) -> Self {
+        let (requests, inbox) = mpsc::channel();
+        let (wakes, journal) = (Arc::new(AtomicUsize::new(0)), Arc::new(Journal::default()));
+        let counter = Arc::clone(&wakes);
+        let wake = Arc::new(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+        });
+        let claim = Claim::new(&socket, "demo").unwrap();
+        let handle = ControlHandle::new(requests, wake);
+        let server = Server::start(claim, handle, Arc::clone(&journal)).unwrap();
+        let nucleus = thread::spawn(move || Nucleus::default().run(&inbox));
+        let (server, nucleus) = (Some(server), Some(nucleus));
+        Self { journal, socket, wakes, server, nucleus, _dir: dir }
+    }
+
+    /// Waits until the system was told to stop, stops serving, and returns the orders it got.
+    pub fn join(mut self) -> Vec<String> {
+        let orders = self.nucleus.take().unwrap().join().unwrap();
+        self.server.take().unwrap().stop();
+        orders
+    }
+
+    /// Stops serving, as at an orderly stop.
+    pub fn stop_serving(&mut self) {
+        self.server.take().unwrap().stop();
+    }
+
+    /// Takes the nucleus away while the API is still served.
+    pub fn join_nucleus(&mut self) -> Vec<String> {
+        self.nucleus.take().unwrap().join().unwrap()
+    }
+}
+
+#[derive(Default)]
+struct Nucleus {
+    orders: Vec<String>,
+}
+
+impl Nucleus {
+    /// Answers until it is told to stop, or the API has gone.
+    fn run(mut self, inbox: &mpsc::Receiver<Request>) -> Vec<String> {
+        for request in inbox {
+            match request {
+                Request::Status { answer } => drop(answer.send(Ok(status()))),
+                Request::Inspect { domain, answer } => {
+                    drop(answer.send(known(&domain).map(|()| Box::new(report(&domain)))));
+                }
+                Request::Kill { domain, answer } => {
+                    drop(answer.send(self.order(Operation::Kill, &domain)));
+                }
+                Request::Restart { domain, answer } => {
+                    drop(answer.send(self.order(Operation::Restart, &domain)));
+                }
+                Request::Pause { domain, answer } => {
+                    drop(answer.send(self.order(Operation::Pause, &domain)));
+                }
+                Request::Resume { domain, answer } => {
+                    drop(answer.send(self.order(Operation::Resume, &domain)));
+                }
+                Request::Stop { answer } => {
+                    drop(answer.send(Ok(())));
+                    break;
+                }
+            }
+        }
+        self.orders
+    }
+
+    fn order(&mut self, operation: Operation, domain: &str) -> Result<(), Refusal> {
+        known(domain)?;
+        let paused = domain == "echo";
+        let allowed = match operation {
+            Operation::Pause => !paused,
+            Operation::Resume => paused,
+            Operation::Kill | Operation::Restart => true,
+        };
+        if !allowed {
+            return Err(Refusal::WrongState {
+                domain: domain.to_owned(),
+                operation,
+                state: if paused { DomainState::Paused } else { DomainState::Running },
+                remedy: "nothing needs to be done".to_owned(),
+            });
+        }
+        self.orders.push(format!("{operation} {domain}"));
+        Ok(())
+    }
+}
+
+fn known(domain: &str) -> Result<(), Refusal> {
+    match domain {
+        "kv" | "echo" => Ok(()),
+        other => Err(Refusal::no_such_domain(other, ["kv", "echo"])),
+    }
+}
+
+pub fn status() -> SystemStatus {
+    SystemStatus {
+        name: "demo".into(),
+        pid: 42,
+        version: "0.1.0".into(),
+        uptime_micros: 182_000_000,
+        host: HostKind::Software,
+        domains: vec![domain("kv", DomainState::Running), domain("echo", DomainState::Paused)],
+    }
+}
+
+fn domain(name: &str, state: DomainState) -> DomainStatus {
+    let id = if name == "kv" { 0 } else { 1 };
+    DomainStatus {
+        name: name.into(),
+        id,
+        image: name.into(),
+        state,
+        epoch: 2,
+        restarts: 1,
+        faults: 1 - u64::from(id),
+        memory_bytes: 256 << 20,
+        resident_bytes: 3_250_586,
+        cpu_micros: 1_250,
+        uptime_micros: 12_300_000,
+        vcpus: 1,
+    }
+}
+
+pub fn report(name: &str) -> DomainReport {
+    let kv = name == "kv";
+    DomainReport {
+        status: domain(name, if kv { DomainState::Running } else { DomainState::Paused }),
+        image_hash: "9f2c".into(),
+        last_fault: kv.then(fault),
+        exits: [("wait".to_owned(), 120), ("doorbell".to_owned(), 7)].into(),
+        channels: vec![ChannelReport {
+            name: "next".into(),
+            peer: if kv { "echo" } else { "kv" }.into(),
+            role: if kv { ChannelRole::Client } else { ChannelRole::Server },
+            port: "main".into(),
+            requests: 10,
+            replies: 9,
+            failed: 1,
+            doorbells: 3,
+            in_flight: 0,
+        }],
+        gateways: vec![GatewayReport {
+            listen: "127.0.0.1:6379".into(),
+            port: "redis".into(),
+            connections: 1,
+            accepted: 2,
+            refused: 0,
+            requests: 5,
+            aborted: 1,
+            bytes_in: 2048,
+            bytes_out: 12,
+        }],
+    }
+}
+
+fn fault() -> FaultReport {
+    FaultReport {
+        domain: "kv".into(),
+        epoch: 1,
+        time: 951_868_799_000_001,
+        kind: FaultKind::Exception,
+        vector: Some(14),
+        vector_name: Some("page fault".into()),
+        error_code: Some(Hex(6)),
+        explanation: Some("write to a page that is not mapped".into()),
+        rip: Hex(0x40_10a0),
+        cr2: Some(Hex(0xdead_0000)),
+        registers: Registers { rax: Hex(u64::MAX), rip: Hex(0x40_10a0), ..Registers::default() },
+        message: None,
+        backtrace: vec![
+            Frame { address: Hex(0x40_10a0), symbol: Some("kv::poke".into()), offset: 0x12 },
+            Frame { address: Hex(0x40_2000), symbol: None, offset: 0 },
+        ],
+        vcpu: 0,
+        uptime_micros: 12_300_000,
+        restart_count: 0,
+    }
+}
+
+/// A path in a directory that exists nowhere.
+pub fn nowhere() -> &'static Path {
+    Path::new("/nonexistent/demo.sock")
+}
