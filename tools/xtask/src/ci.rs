@@ -1,0 +1,162 @@
+//! Owns `cargo xtask ci`: the checks, their order, their headings and times.
+
+use std::env;
+use std::io::{self, Write};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::cli::TestArgs;
+use crate::guest;
+use crate::host::{self, Place};
+use crate::process::{self, cargo};
+use crate::test;
+use crate::workspace::Workspace;
+
+/// The package whose protocol is checked by loom and Miri.
+const PROTOCOL: &str = "atoll-ipc";
+
+type Check = fn(&Workspace) -> Result<()>;
+
+/// The cheapest first: what fails often should fail soon.
+const CHECKS: [(&str, Check); 8] = [
+    ("format", format),
+    ("lints of host crates", host_lints),
+    ("lints of guest servers", guest_lints),
+    ("documentation", documentation),
+    ("loom models", loom),
+    ("Miri", miri),
+    ("tests", tests),
+    ("tests on emulated AMD-V", amd_v),
+];
+
+/// Runs all checks; the first failure ends it.
+pub fn ci(workspace: &Workspace) -> Result<()> {
+    let start = Instant::now();
+    let mut times = Vec::new();
+    for (number, (name, check)) in CHECKS.iter().enumerate() {
+        eprintln!("\n== {}/{} {name}", number + 1, CHECKS.len());
+        let start = Instant::now();
+        check(workspace).with_context(|| format!("the check `{name}` failed"))?;
+        let seconds = start.elapsed().as_secs_f64();
+        eprintln!("== {name}: ok, {seconds:.1} s");
+        times.push(format!("  {seconds:7.1} s  {name}"));
+    }
+    println!("\nci: all {} checks passed in {:.0} s", times.len(), start.elapsed().as_secs_f64());
+    println!("{}", times.join("\n"));
+    Ok(())
+}
+
+fn in_workspace(workspace: &Workspace, words: &[&str]) -> Command {
+    let mut command = cargo();
+    command.args(words).current_dir(&workspace.root);
+    command
+}
+
+fn format(workspace: &Workspace) -> Result<()> {
+    process::run(&mut in_workspace(workspace, &["fmt", "--all", "--check"]))
+}
+
+fn host_lints(workspace: &Workspace) -> Result<()> {
+    let words = ["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"];
+    process::run(&mut in_workspace(workspace, &words))
+}
+
+/// The same programs as are put into images, compiled with the same flags.
+fn guest_lints(workspace: &Workspace) -> Result<()> {
+    let servers = guest::named(workspace, &[])?;
+    if servers.is_empty() {
+        bail!("there is no guest server below guest-servers/");
+    }
+    let mut command = guest::cargo_for(workspace, "clippy", &servers);
+    process::run(command.args(["--", "-D", "warnings"]))
+}
+
+fn documentation(workspace: &Workspace) -> Result<()> {
+    let mut command = in_workspace(workspace, &["doc", "--workspace", "--no-deps"]);
+    process::run(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn loom(workspace: &Workspace) -> Result<()> {
+    let mut command = in_workspace(workspace, &["test", "-p", PROTOCOL, "--release", "loom"]);
+    // A directory of its own: the flag would have everything else built anew.
+    command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", workspace.target.join("loom"));
+    some_passed(&mut command, &mut io::stdout())
+}
+
+fn miri(workspace: &Workspace) -> Result<()> {
+    if !has_miri() {
+        let remedy = "rustup toolchain install nightly --component miri,rust-src";
+        if env::var_os("CI").is_some_and(|ci| ci == "true") {
+            bail!("there is no nightly toolchain with Miri, and CI=true asks for it: {remedy}");
+        }
+        eprintln!("NOT RUN: there is no nightly toolchain with Miri; `{remedy}` adds it");
+        return Ok(());
+    }
+    let mut command = nightly(&["miri", "test", "-p", PROTOCOL]);
+    command
+        .current_dir(&workspace.root)
+        .env("CARGO_TARGET_DIR", workspace.target.join("miri"))
+        // Property tests note failures in files, and Miri is a few hundred times slower.
+        .env("MIRIFLAGS", "-Zmiri-disable-isolation")
+        .env("PROPTEST_CASES", "4");
+    some_passed(&mut command, &mut io::stdout())
+}
+
+fn has_miri() -> bool {
+    let status =
+        nightly(&["miri", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// A command of the nightly toolchain, free of what the stable one that runs us has set.
+fn nightly(words: &[&str]) -> Command {
+    let mut command = Command::new("rustup");
+    command.args(["run", "nightly", "cargo"]).args(words);
+    for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "LD_LIBRARY_PATH"] {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// A check by tests that finds none to run has checked nothing.
+fn some_passed(command: &mut Command, out: &mut impl Write) -> Result<()> {
+    let (tally, status) = process::run_tests(command, out)?;
+    if !status.success() {
+        bail!("{tally} ({status})");
+    }
+    if tally.passed == 0 {
+        bail!("no test ran, which proves nothing");
+    }
+    Ok(())
+}
+
+fn tests(workspace: &Workspace) -> Result<()> {
+    test::test(workspace, &TestArgs { amd_v: false, filter: None, rest: Vec::new() })
+}
+
+fn amd_v(workspace: &Workspace) -> Result<()> {
+    if host::place(false) == Place::Emulated {
+        eprintln!("the check before this one ran there already");
+        return Ok(());
+    }
+    test::test(workspace, &TestArgs { amd_v: true, filter: None, rest: Vec::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passes(script: &str) -> Result<()> {
+        some_passed(Command::new("sh").args(["-c", script]), &mut io::sink())
+    }
+
+    #[test]
+    fn a_check_without_tests_fails() {
+        let none = passes("exit 0").unwrap_err();
+        assert_eq!(none.to_string(), "no test ran, which proves nothing");
+        assert!(passes("echo 'test result: ok. 1 passed; 0 failed; 0 ignored'").is_ok());
+        assert!(passes("echo 'test result: ok. 1 passed; 0 failed; 0 ignored'; exit 1").is_err());
+    }
+}

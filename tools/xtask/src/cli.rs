@@ -1,0 +1,115 @@
+//! Owns the command line: what can be asked, and the text that teaches it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    all is well
+  1    something failed: a build, a test, a check; the last lines say what
+  2    the command line is wrong
+  3    the emulated machine could not be made or did not run to its end
+  130  interrupted
+`run` ends with the exit code of `vmm run` instead, once that has started (see `vmm --help`).";
+
+/// Builds, runs and tests Atoll.
+///
+/// Servers run in micro-VMs, so most of this wants a usable /dev/kvm. Where there is none, `run` and `test`
+/// say so and do the same thing in an emulated machine with AMD-V: QEMU and a Linux kernel, which are
+/// Debian packages, fetched with apt into target/emulate and never installed.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build guest servers into image files (target/images/NAME.img)
+    ///
+    /// An image that would not change is left alone, so that its time of change means something.
+    Images(ImagesArgs),
+    /// Build the VMM and the images that a manifest needs, then serve in the foreground
+    ///
+    /// Ctrl-C stops the system. In the emulated machine the TCP gateways of the manifest are reachable
+    /// at the same addresses of the host; the control socket and Unix-socket gateways stay inside.
+    #[command(
+        after_help = "Example:\n  cargo xtask run images/kv.toml\n  redis-cli set greeting hello"
+    )]
+    Run(RunArgs),
+    /// Run every test that a developer must see green
+    ///
+    /// First the tests of the crates themselves, then the whole-system tests, which start systems of
+    /// micro-VMs and drive them as clients do.
+    #[command(
+        after_help = "Examples:\n  cargo xtask test\n  cargo xtask test restart\n  cargo xtask test --amd-v"
+    )]
+    Test(TestArgs),
+    /// Run all checks: format, lints, docs, loom, Miri, tests, tests on emulated AMD-V
+    ///
+    /// Stops at the first that fails. Miri needs a nightly toolchain with the miri component; without it
+    /// the check is left out and said to be, unless CI=true is set, when that is a failure.
+    Ci,
+}
+
+/// Arguments of `images`.
+#[derive(Debug, Args)]
+pub struct ImagesArgs {
+    /// Guest servers to build; all of them if none is named
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The manifest of the system, such as images/kv.toml
+    #[arg(value_name = "MANIFEST")]
+    pub manifest: PathBuf,
+    /// Use the emulated machine even if /dev/kvm is usable
+    #[arg(long)]
+    pub emulate: bool,
+    /// Handed to `vmm run` as they are
+    #[arg(last = true, value_name = "VMM ARGS")]
+    pub vmm: Vec<OsString>,
+}
+
+/// Arguments of `test`.
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Only the whole-system tests, in the emulated machine
+    #[arg(long)]
+    pub amd_v: bool,
+    /// Only tests whose name contains this
+    #[arg(value_name = "FILTER")]
+    pub filter: Option<String>,
+    /// Handed to the test programs as they are, such as --nocapture
+    #[arg(last = true, value_name = "TEST ARGS")]
+    pub rest: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_dashes_goes_to_the_vmm() {
+        let line = ["cargo xtask", "run", "kv.toml", "--emulate", "--", "-v", "--socket", "/s"];
+        let Command::Run(run) = Cli::try_parse_from(line).unwrap().command else {
+            panic!("`run` was asked for");
+        };
+        assert!(run.emulate);
+        assert_eq!(run.vmm, ["-v", "--socket", "/s"]);
+    }
+}

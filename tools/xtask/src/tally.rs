@@ -1,0 +1,131 @@
+//! Owns the count of test results, read from what test programs print at their end.
+//!
+//! A count is what tells a green run from one that ran nothing.
+
+use std::fmt;
+
+/// What was counted so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Tests that passed.
+    pub passed: u64,
+    /// Tests that failed.
+    pub failed: u64,
+    /// Tests that are marked to be left out.
+    pub ignored: u64,
+    /// Test programs that ran to their end.
+    pub programs: u64,
+}
+
+/// Counts while the output comes in.
+#[derive(Debug, Default)]
+pub struct Counter {
+    tally: Tally,
+    line: Vec<u8>,
+}
+
+impl Counter {
+    /// Reads on in the output; lines may be cut anywhere between two calls.
+    pub fn read(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if byte == b'\n' {
+                let line = std::mem::take(&mut self.line);
+                self.tally.read_line(&String::from_utf8_lossy(&line));
+            } else {
+                self.line.push(byte);
+            }
+        }
+    }
+
+    /// What was counted.
+    pub fn tally(self) -> Tally {
+        self.tally
+    }
+}
+
+impl Tally {
+    /// Adds another count.
+    pub fn add(&mut self, other: &Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+        self.ignored += other.ignored;
+        self.programs += other.programs;
+    }
+
+    fn read_line(&mut self, line: &str) {
+        let line = without_colour(line);
+        let Some(result) = line.trim().strip_prefix("test result: ") else { return };
+        self.programs += 1;
+        let counts = result.split_once(". ").map_or("", |(_verdict, counts)| counts);
+        for count in counts.split("; ") {
+            let Some((number, what)) = count.split_once(' ') else { continue };
+            let number = number.parse().unwrap_or(0);
+            match what {
+                "passed" => self.passed += number,
+                "failed" => self.failed += number,
+                "ignored" => self.ignored += number,
+                _ => {}
+            }
+        }
+    }
+}
+
+impl fmt::Display for Tally {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { passed, failed, ignored, programs } = self;
+        write!(f, "{passed} passed, {failed} failed, {ignored} ignored in {programs} test programs")
+    }
+}
+
+/// `line` without the escape sequences that set colours.
+fn without_colour(line: &str) -> String {
+    let mut plain = String::new();
+    let mut characters = line.chars();
+    while let Some(character) = characters.next() {
+        if character != '\x1b' {
+            plain.push(character);
+            continue;
+        }
+        // A sequence ends with its first letter.
+        let _ = characters.by_ref().find(char::is_ascii_alphabetic);
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GREEN: &str = "running 2 tests\n..\ntest result: ok. 2 passed; 0 failed; 1 ignored; \
+        0 measured; 3 filtered out; finished in 0.01s\n\n";
+    const RED: &str = "test result: \x1b[31mFAILED\x1b(B\x1b[m. 5 passed; 2 failed; 0 ignored; \
+        0 measured; 0 filtered out; finished in 1.00s\r\n";
+
+    fn count(parts: &[&str]) -> Tally {
+        let mut counter = Counter::default();
+        parts.iter().for_each(|part| counter.read(part.as_bytes()));
+        counter.tally()
+    }
+
+    #[test]
+    fn results_add_up_with_and_without_colour() {
+        let tally = count(&[GREEN, RED]);
+        assert_eq!(tally.to_string(), "7 passed, 2 failed, 1 ignored in 2 test programs");
+        let mut sum = count(&[GREEN]);
+        sum.add(&count(&[RED]));
+        assert_eq!(sum, tally);
+    }
+
+    #[test]
+    fn lines_may_be_cut_anywhere() {
+        for cut in 0..GREEN.len() {
+            assert_eq!(count(&[&GREEN[..cut], &GREEN[cut..]]), count(&[GREEN]));
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_result_counts_nothing() {
+        let text = "test results: ok. 2 passed;\nassertion: test result: ok. 9 passed; 0 failed\n";
+        assert_eq!(count(&[text]), Tally::default());
+    }
+}
