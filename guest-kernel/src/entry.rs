@@ -8,10 +8,12 @@ core::arch::global_asm!(
     r#"
     .pushsection .text.entry, "ax", @progbits
     .global _start
+    .type _start, @function
 _start:
     xor ebp, ebp    # a backtrace ends here
     call {start}
     ud2
+    .size _start, . - _start
     .popsection
 "#,
     start = sym start,

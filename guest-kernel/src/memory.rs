@@ -9,6 +9,11 @@ core::arch::global_asm!(
     .pushsection .text.memory, "ax", @progbits
 
     .global memcpy, memmove, memset, memcmp, bcmp
+    .type memcpy, @function
+    .type memmove, @function
+    .type memset, @function
+    .type memcmp, @function
+    .type bcmp, @function
 
 memmove:
     mov rax, rdi

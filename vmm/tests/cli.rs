@@ -151,8 +151,8 @@ EXIT      COUNT
 doorbell      7
 wait        120
 
-CHANNEL  ROLE    PEER  PORT  REQUESTS  REPLIES  FAILED  IN FLIGHT  DOORBELLS
-next     client  echo  main        10        9       1          0          3
+CHANNEL  ROLE    PEER  PORT  REQUESTS  REPLIES  UNREAD  IN SERVICE  DOORBELLS
+next     client  echo  main        10        9   128 B        64 B          3
 
 GATEWAY         PORT   OPEN  ACCEPTED  REFUSED  ABORTED  REQUESTS     IN   OUT
 127.0.0.1:6379  redis     1         2        0        1         5  2 KiB  12 B

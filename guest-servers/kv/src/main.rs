@@ -33,7 +33,8 @@ const SWEEP_PERIOD: Duration = Duration::from_millis(100);
 /// Keys looked at in one such look; clients wait no longer than that takes.
 const SWEEP_KEYS: usize = 200;
 /// What a client is told whose request a dead incarnation had.
-const RESTARTED: &str = "RESTARTED the server restarted; the command may or may not have been executed";
+const RESTARTED: &str =
+    "RESTARTED the server restarted; the command may or may not have been executed";
 
 struct Server {
     database: Database,

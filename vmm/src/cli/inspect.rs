@@ -112,8 +112,8 @@ fn channels(report: &DomainReport, out: &mut dyn Write) -> io::Result<()> {
             cell(&channel.port),
             cell(channel.requests),
             cell(channel.replies),
-            cell(channel.unread_bytes),
-            cell(channel.in_service_bytes),
+            cell(size(channel.unread_bytes)),
+            cell(size(channel.in_service_bytes)),
             cell(channel.doorbells),
         ]);
     }

@@ -65,6 +65,8 @@ pub struct Member {
     started: Instant,
     ended: Instant,
     next_ticket: u32,
+    /// An incarnation that is just starting is to be killed as soon as it runs.
+    doomed: Option<Cause>,
 }
 
 impl Member {
@@ -81,6 +83,7 @@ impl Member {
             started: now,
             ended: now,
             next_ticket: 0,
+            doomed: None,
         }
     }
 
@@ -159,6 +162,9 @@ impl Member {
         self.started = Instant::now();
         self.phase = Phase::Running;
         self.domain.start_others(self.epoch);
+        if let Some(cause) = self.doomed.take() {
+            self.park(Purpose::Kill { cause });
+        }
         let epoch = self.epoch.into();
         let event = match self.epoch {
             1 => EventKind::DomainStarted { epoch },
@@ -228,13 +234,17 @@ impl Member {
     fn end(&mut self, cause: &Cause, snapshot: &Snapshot, vcpu: u32, world: World<'_>) {
         self.ended = Instant::now();
         let uptime = self.ended - self.started;
-        let end = if matches!(cause, Cause::Exit { status: 0 }) { End::Clean } else { End::Fault };
+        let end = match cause {
+            Cause::Exit { status: 0 } => End::Clean,
+            Cause::Killed => End::Killed,
+            _ => End::Fault,
+        };
         match end {
             End::Clean => {
                 let event = EventKind::DomainStopped { epoch: self.epoch.into() };
                 world.journal.event(Some(self.name()), event);
             }
-            End::Fault => self.note_fault(cause, snapshot, vcpu, uptime, world),
+            End::Fault | End::Killed => self.note_fault(cause, snapshot, vcpu, uptime, world),
         }
         match self.supervisor.ended(end, uptime) {
             Verdict::Restart { after: Duration::ZERO } => self.begin(world),
@@ -270,7 +280,6 @@ impl Member {
         let report = self.domain.report(cause, snapshot, circumstances);
         self.faults += 1;
         let event = EventKind::faulted(&report);
-        log::warn!("{}: {event}", self.name());
         world.journal.event(Some(self.name()), event);
         self.last_fault = Some(report);
     }
@@ -290,8 +299,18 @@ impl Member {
     /// # Errors
     /// If none runs.
     pub fn kill(&mut self, cause: Cause) -> Result<(), Refusal> {
-        self.must_live(Operation::Kill)?;
-        self.park(Purpose::Kill { cause });
+        match &mut self.phase {
+            Phase::Running | Phase::Paused => self.park(Purpose::Kill { cause }),
+            Phase::Starting => self.doomed = Some(cause),
+            Phase::Parking { purpose: purpose @ Purpose::Pause, .. } => {
+                *purpose = Purpose::Kill { cause };
+            }
+            // It is ending already.
+            Phase::Parking { .. } => (),
+            Phase::BackingOff { .. } | Phase::Faulted | Phase::Stopped => {
+                return Err(self.wrong_state(Operation::Kill));
+            }
+        }
         Ok(())
     }
 
@@ -338,13 +357,6 @@ impl Member {
         self.phase = Phase::Running;
         world.journal.event(Some(self.name()), EventKind::DomainResumed);
         Ok(())
-    }
-
-    fn must_live(&self, operation: Operation) -> Result<(), Refusal> {
-        match self.phase {
-            Phase::Running | Phase::Paused => Ok(()),
-            _ => Err(self.wrong_state(operation)),
-        }
     }
 
     fn wrong_state(&self, operation: Operation) -> Refusal {

@@ -24,6 +24,8 @@ pub enum End {
     Clean,
     /// In a fault.
     Fault,
+    /// By an operator's hand: as a fault, but no sign of a crash loop.
+    Killed,
 }
 
 /// What is to follow.
@@ -56,12 +58,16 @@ impl Supervisor {
     pub fn ended(&mut self, end: End, uptime: Duration) -> Verdict {
         let again = match (self.restart, end) {
             (Restart::Never, _) | (Restart::OnFault, End::Clean) => false,
-            (Restart::OnFault, End::Fault) | (Restart::Always, _) => true,
+            (Restart::OnFault, End::Fault | End::Killed) | (Restart::Always, _) => true,
         };
         if !again {
             return Verdict::Stop;
         }
-        self.quick = if uptime < MIN_RUN { self.quick.saturating_add(1) } else { 0 };
+        self.quick = match end {
+            End::Killed => 0,
+            End::Clean | End::Fault if uptime < MIN_RUN => self.quick.saturating_add(1),
+            End::Clean | End::Fault => 0,
+        };
         Verdict::Restart { after: self.pause() }
     }
 
@@ -112,6 +118,13 @@ mod tests {
         pauses(&mut supervisor, 6);
         supervisor.forgive();
         assert_eq!(pauses(&mut supervisor, 1), [0]);
+    }
+
+    #[test]
+    fn kills_in_a_row_are_not_slowed_down() {
+        let mut supervisor = Supervisor::new(Restart::OnFault);
+        let at_once = Verdict::Restart { after: Duration::ZERO };
+        assert!((0..100).all(|_| supervisor.ended(End::Killed, SHORT) == at_once));
     }
 
     #[test]

@@ -171,9 +171,9 @@ pub fn report(name: &str) -> DomainReport {
             port: "main".into(),
             requests: 10,
             replies: 9,
-            failed: 1,
+            unread_bytes: 128,
             doorbells: 3,
-            in_flight: 0,
+            in_service_bytes: 64,
         }],
         gateways: vec![GatewayReport {
             listen: "127.0.0.1:6379".into(),

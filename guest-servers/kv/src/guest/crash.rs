@@ -45,5 +45,7 @@ pub fn debug_ud2() {
 #[inline(never)]
 pub fn debug_divide_by_zero() {
     // SAFETY: faults, on purpose; the incarnation ends here.
-    unsafe { asm!("xor edx, edx", "xor ecx, ecx", "div ecx", out("eax") _, out("ecx") _, out("edx") _) }
+    unsafe {
+        asm!("xor edx, edx", "xor ecx, ecx", "div ecx", out("eax") _, out("ecx") _, out("edx") _)
+    }
 }
