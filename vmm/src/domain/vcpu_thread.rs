@@ -229,6 +229,11 @@ impl VcpuThread {
     }
 
     fn run_guest(&self, vcpu: &mut Vcpu) -> Result<Stop, MachineError> {
+        // An order interrupts the guest; but one that came while the vCPU was taken back to its
+        // start interrupted only that.
+        if let Some(stop) = self.order() {
+            return Ok(stop);
+        }
         loop {
             let exit = vcpu.run()?;
             self.shared.counters.count(&exit);

@@ -42,7 +42,7 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Every name that [`Exit::name`] gives, for counters.
+    /// A name for each kind of exit, for counters.
     pub const NAMES: [&'static str; 10] =
         ["interrupted", "wait", "log", "end", "panic", "exception", "port", "mmio", "triple-fault", "stuck"];
 

@@ -8,10 +8,11 @@ use kvm_ioctls::{Cap, Kvm, VmFd};
 use super::MachineError;
 
 /// What KVM must be able to do.
-const NEEDED: [(Cap, &str); 4] = [
+pub(crate) const NEEDED: [(Cap, &str); 5] = [
     (Cap::UserMemory, "memory slots (KVM_CAP_USER_MEMORY)"),
     (Cap::Ioeventfd, "doorbells (KVM_CAP_IOEVENTFD)"),
     (Cap::ImmediateExit, "safe interruption (KVM_CAP_IMMEDIATE_EXIT)"),
+    (Cap::SyncMmu, "mappings that follow the host's (KVM_CAP_SYNC_MMU)"),
     (Cap::ExtCpuid, "CPUID control (KVM_CAP_EXT_CPUID)"),
 ];
 

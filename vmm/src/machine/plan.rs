@@ -42,7 +42,8 @@ impl Plan {
         Self::of(image.segments_end(), image.stack_size(), 0, vcpus).heap + HEAP_MIN
     }
 
-    fn of(image_end: u64, stack_size: u64, memory: u64, vcpus: u32) -> Self {
+    /// Plans a domain whose image ends at `image_end`, without a check of its size.
+    pub(crate) fn of(image_end: u64, stack_size: u64, memory: u64, vcpus: u32) -> Self {
         let memory = memory / PAGE * PAGE;
         let stacks = image_end.next_multiple_of(PAGE);
         let stack_size = stack_size.next_multiple_of(PAGE);

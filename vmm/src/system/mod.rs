@@ -9,6 +9,7 @@ mod printer;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
@@ -47,6 +48,7 @@ pub fn check(manifest: &Manifest, images_dir: &Path) -> Result<(), SystemError> 
 /// If it cannot be started, or its event loop fails.
 pub fn run(manifest: Manifest, options: RunOptions) -> Result<(), SystemError> {
     let images = Images::load(&manifest, &options.images_dir)?;
+    raise_descriptor_limit();
     let host = Arc::new(Host::open()?);
     let name = manifest.name.as_str();
     let socket = options.socket.unwrap_or_else(|| default_socket(name));
@@ -68,6 +70,16 @@ pub fn run(manifest: Manifest, options: RunOptions) -> Result<(), SystemError> {
     server.stop();
     printer.stop();
     result
+}
+
+/// Allows this process as many descriptors as it may allow itself: a domain takes half a dozen,
+/// a connection one, and the usual limit of 1,024 is for programs that use `select`.
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(errno) = raised {
+        log::warn!("the limit on open files stays as it is: {errno}");
+    }
 }
 
 /// Takes the signals that ask a process to end: they become events.
