@@ -2,22 +2,18 @@
 
 use core::arch::asm;
 
-use atoll_ipc::abi::{Control, TEXT_MAX, layout, ports};
+use atoll_ipc::abi::{Control, TEXT_MAX, ports};
 use atoll_ipc::sync::Ordering::Relaxed;
 use atoll_ipc::words;
 
-use crate::boot;
-
-/// The control page of vCPU 0, which does all IPC.
-pub fn control() -> &'static Control {
-    control_of(0)
-}
-
-fn control_of(vcpu: u64) -> &'static Control {
-    let address = boot::page().control + vcpu * layout::PAGE;
-    // SAFETY: the nucleus maps a control page for each vCPU here, for as long as the domain
-    // runs; it is made of atomics, for which any bits are valid.
-    unsafe { &*(address as *const Control) }
+/// The control page of the vCPU that asks.
+fn control() -> &'static Control {
+    let page: *const Control;
+    // SAFETY: the nucleus points FS at this vCPU's control page, which begins with its address.
+    unsafe { asm!("mov {}, fs:[0]", out(reg) page, options(nostack, preserves_flags, readonly)) };
+    // SAFETY: the nucleus maps the page for as long as the domain runs; it is made of atomics,
+    // for which any bits are valid.
+    unsafe { &*page }
 }
 
 fn out(port: u16) {

@@ -6,7 +6,7 @@ mod world;
 
 use proptest::prelude::*;
 
-use crate::support::cases;
+use crate::support::{cases, steps};
 use world::{Op, World};
 
 fn op() -> impl Strategy<Value = Op> {
@@ -34,7 +34,7 @@ proptest! {
     fn each_call_has_one_outcome_whoever_restarts_and_whenever(
         request_words in ring_words(),
         reply_words in ring_words(),
-        ops in prop::collection::vec(op(), 1..200),
+        ops in prop::collection::vec(op(), 1..=steps(200)),
     ) {
         let mut world = World::new(request_words, reply_words);
         for op in &ops {

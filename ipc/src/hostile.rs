@@ -12,7 +12,7 @@ use crate::message::{IpcError, Status};
 use crate::record::{Head, Kind};
 use crate::ring::{Control, key};
 use crate::server::{Request, Server};
-use crate::support::{HeapChannel, cases};
+use crate::support::{HeapChannel, cases, steps};
 use crate::sync::Ordering::Relaxed;
 use crate::words::WORD;
 
@@ -238,7 +238,7 @@ proptest! {
 
     #[test]
     fn a_hostile_peer_breaks_nothing_and_its_successor_is_served(
-        ops in prop::collection::vec(op(), 1..150),
+        ops in prop::collection::vec(op(), 1..=steps(150)),
     ) {
         let mut victims = Victims::new();
         for op in &ops {

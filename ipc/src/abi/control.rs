@@ -14,6 +14,9 @@ pub const FOREVER: u64 = u64::MAX;
 #[repr(C, align(4096))]
 #[derive(Debug)]
 pub struct Control {
+    /// The page's own address, put there by the nucleus. The vCPU's FS base points here, so
+    /// `fs:[0]` tells a vCPU which page is its own.
+    pub this: AtomicU64,
     /// For WAIT: the longest sleep, in nanoseconds, or [`FOREVER`].
     pub wait_ns: AtomicU64,
     /// For WAIT: channels whose doorbell is to be rung first, a bit each.

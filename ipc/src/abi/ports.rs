@@ -9,7 +9,7 @@
 //! | [`LOG`] | ring 3 | a console line: [`Control::text`], at [`Control::level`] |
 //! | [`KICK`] + *n* | ring 3 | doorbell of channel *n*; an ioeventfd, so the vCPU runs on |
 //!
-//! One byte is written, of any value.
+//! One byte is written. Its value means nothing, but must be zero for a doorbell.
 //!
 //! [`Control::kick`]: super::Control::kick
 //! [`Control::wait_ns`]: super::Control::wait_ns

@@ -7,7 +7,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::*;
-use crate::support::{HeapRing, pattern};
+use crate::support::{HeapRing, each, pattern};
 
 const SECRET: u64 = 0x00c0_ffee;
 /// The smallest data area, so that each test goes round it many times.
@@ -96,7 +96,7 @@ fn the_longest_payload_takes_up_half_of_the_ring() {
 #[test]
 fn a_record_of_any_length_passes_at_any_offset_with_the_pad_it_needs() {
     for offset in (0..BYTES).step_by(16) {
-        for length in 0..=MAX {
+        for length in each(MAX, 15) {
             let (_, mut producer, mut consumer) = ring_at(BYTES + offset);
             let size = record::size(length) as u64;
             let pad = if offset + size > BYTES { BYTES - offset } else { 0 };
@@ -149,9 +149,7 @@ fn a_dropped_reservation_leaves_no_trace_even_where_it_needs_a_pad() {
     for offset in (0..BYTES).step_by(16) {
         let (memory, mut producer, mut consumer) = ring_at(offset);
         let before = memory.control().claims();
-        let mut reservation = producer.reserve(MAX).unwrap();
-        reservation.write(0, &[0xff; MAX]);
-        drop(reservation);
+        producer.reserve(MAX).unwrap().write(0, &[0xff; MAX]);
         assert_eq!(memory.control().claims(), before);
         assert!(!consumer.is_ready());
         assert_eq!(push(&mut producer, 0), Ok(offset));
@@ -255,9 +253,7 @@ fn what_an_earlier_generation_left_in_the_data_is_never_taken_for_a_record() {
 fn a_half_written_record_of_a_dead_producer_is_never_seen() {
     let (memory, mut producer, mut consumer) = ring();
     push(&mut producer, 8).unwrap();
-    let mut half = producer.reserve(MAX).unwrap();
-    half.write(0, &[0xff; 16]);
-    drop(half);
+    producer.reserve(MAX).unwrap().write(0, &[0xff; 16]);
     let mut producer = Producer::new(memory, SECRET, 2);
     assert_eq!(pop(&mut consumer), Some(8));
     assert_eq!(consumer.peek(), Ok(None));
@@ -360,9 +356,8 @@ fn a_producer_that_waits_for_room_is_kicked_once() {
 
 #[test]
 fn a_producer_that_waits_for_its_generation_is_kicked_when_it_is_acknowledged() {
-    let (memory, producer, mut consumer) = ring();
+    let (memory, _, mut consumer) = ring();
     assert!(!consumer.must_kick());
-    drop(producer);
     let mut producer = Producer::new(memory, SECRET, 2);
     producer.declare_starved();
     assert_eq!(push(&mut producer, 0), Err(RingError::Full));

@@ -1,10 +1,14 @@
 //! The server's end, step by step, and the book-keeping of what is in service.
 
+use std::cell::Cell;
+use std::rc::Rc;
 use std::vec::Vec;
 
 use super::*;
+use crate::channel::{self, Shared};
 use crate::client::{Client, ClientEvent};
 use crate::support::HeapChannel;
+use crate::sync::AtomicU64;
 
 fn both() -> (HeapChannel, Client<HeapChannel>, Server<HeapChannel>) {
     let channel = HeapChannel::new(1024, 64);
@@ -170,18 +174,50 @@ fn a_stale_request_neither_reads_nor_closes_what_belongs_to_the_new_client() {
     assert_eq!(head_of_requests(&channel), 32);
 }
 
+/// A channel whose client restarts at the next look at the shared words: in the middle of what
+/// the server is doing.
+#[derive(Clone, Debug)]
+struct Interrupted(HeapChannel, Rc<Cell<bool>>);
+
+impl Region for Interrupted {
+    fn status(&self) -> &channel::Status {
+        self.0.status()
+    }
+
+    fn shared(&self) -> &Shared {
+        if self.1.take() {
+            self.status().client_restarts(2);
+            Client::attach(self.0.clone());
+        }
+        self.0.shared()
+    }
+
+    fn requests(&self) -> &[AtomicU64] {
+        self.0.requests()
+    }
+
+    fn replies(&self) -> &[AtomicU64] {
+        self.0.replies()
+    }
+}
+
 #[test]
-fn a_client_that_restarts_under_a_reply_is_no_breach_of_the_protocol() {
-    let (channel, mut client, mut server) = both();
-    for operation in 0..2 {
+fn a_client_that_restarts_in_the_middle_of_a_reply_is_neither_full_nor_a_breach() {
+    let channel = HeapChannel::new(1024, 64);
+    let (mut client, armed) = (Client::attach(channel.clone()), Rc::new(Cell::new(false)));
+    let mut server = Server::attach(Interrupted(channel, armed.clone()));
+    for operation in 0..3 {
         send(&mut client, Kind::Call, operation);
     }
-    let (first, second) = (server.poll().unwrap().unwrap(), server.poll().unwrap().unwrap());
-    server.reply(first, Status::Ok, server.max_reply(), |_| ()).unwrap();
-    channel.status().client_restarts(2);
-    Client::attach(channel.clone());
-    let (_, error) = server.reply(second, Status::Ok, server.max_reply(), |_| ()).unwrap_err();
+    for _ in 0..2 {
+        let request = server.poll().unwrap().unwrap();
+        server.reply(request, Status::Ok, server.max_reply(), |_| ()).unwrap();
+    }
+    let request = server.poll().unwrap().unwrap();
+    armed.set(true);
+    let (_, error) = server.reply(request, Status::Ok, 0, |_| ()).unwrap_err();
     assert_eq!(error, IpcError::PeerRestarted);
+    assert!(!armed.get(), "the restart came in between");
 }
 
 #[test]

@@ -96,11 +96,22 @@ impl Region for HeapChannel {
 pub fn cases(cases: u32) -> proptest::test_runner::Config {
     let mut config = proptest::test_runner::Config::with_cases(cases);
     if cfg!(miri) {
-        config.cases = 4;
+        config.cases = 2;
         // Failed cases are stored in files, which Miri does not let a test touch.
         config.failure_persistence = None;
     }
     config
+}
+
+/// How many operations a case may have; fewer under Miri, for the same reason.
+pub const fn steps(most: usize) -> usize {
+    if cfg!(miri) { 25 } else { most }
+}
+
+/// Each value from 0 up to and with the highest; under Miri only some of them, and the highest.
+pub fn each(highest: usize, miri_step: usize) -> impl Iterator<Item = usize> {
+    let step = if cfg!(miri) { miri_step } else { 1 };
+    (0..highest).step_by(step).chain([highest])
 }
 
 /// Payload bytes that differ from record to record and from place to place.

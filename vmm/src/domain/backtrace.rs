@@ -52,7 +52,9 @@ pub fn walk(memory: &DomainMemory, image: &Image, stack: Range<u64>, top: Top) -
 
 fn is_text(image: &Image, address: u64) -> bool {
     let mut segments = image.segments().iter();
-    segments.any(|s| s.rights == atoll_image::Rights::ReadExecute && (s.vaddr..s.end()).contains(&address))
+    segments.any(|s| {
+        s.rights == atoll_image::Rights::ReadExecute && (s.vaddr..s.end()).contains(&address)
+    })
 }
 
 /// A return address may be the first byte behind the caller (a call that never returns is the

@@ -74,6 +74,7 @@ impl Blueprint {
         DomainMemory::build(self.plan.memory, |memory| {
             self.load_image(memory)?;
             self.write_descriptors(memory)?;
+            self.write_control_pages(memory)?;
             self.write_tables(memory)?;
             self.write_boot_page(memory)
         })
@@ -117,6 +118,12 @@ impl Blueprint {
         }
         (0..plan.vcpus)
             .try_for_each(|vcpu| put(memory, plan.tss(vcpu), &descriptors::tss(plan, vcpu)))
+    }
+
+    /// A control page begins with its own address.
+    fn write_control_pages(&self, memory: &GuestMemoryMmap) -> Result<(), MachineError> {
+        let pages = (0..self.plan.vcpus).map(|vcpu| self.plan.control(vcpu));
+        pages.into_iter().try_for_each(|page| put(memory, page, &page.to_le_bytes()))
     }
 
     fn write_tables(&self, memory: &GuestMemoryMmap) -> Result<(), MachineError> {

@@ -21,6 +21,9 @@ impl Counters {
     pub fn exits(&self) -> BTreeMap<String, u64> {
         let counts = self.exits.iter().map(|count| count.load(Relaxed));
         let named = Exit::NAMES.into_iter().zip(counts);
-        named.filter(|(_, count)| *count > 0).map(|(name, count)| (name.to_owned(), count)).collect()
+        named
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| (name.to_owned(), count))
+            .collect()
     }
 }

@@ -149,11 +149,13 @@ fn explain(report: &mut FaultReport, plan: &Plan, cause: &Cause) {
         }
         Cause::Port { port, write } => {
             let what = direction(*write);
-            report.explanation = Some(format!("{what} I/O port {port:#x}, which is not the server's"));
+            report.explanation =
+                Some(format!("{what} I/O port {port:#x}, which is not the server's"));
         }
         Cause::Mmio { address, write } => {
             let what = direction(*write);
-            report.explanation = Some(format!("{what} physical address {address:#x}, which has no memory"));
+            report.explanation =
+                Some(format!("{what} physical address {address:#x}, which has no memory"));
         }
         Cause::TripleFault => {
             report.explanation = Some("an exception that could not be delivered".to_owned());

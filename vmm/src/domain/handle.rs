@@ -55,6 +55,16 @@ struct VcpuHandle {
 pub struct Domain {
     shared: Arc<Shared>,
     vcpus: Vec<VcpuHandle>,
+    line: Line,
+}
+
+/// How a domain's vCPUs reach the nucleus.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Where reports go.
+    pub reports: mpsc::Sender<Report>,
+    /// What makes the nucleus look at them.
+    pub reported: Arc<EventFd>,
 }
 
 impl Domain {
@@ -66,13 +76,13 @@ impl Domain {
         host: &Arc<Host>,
         blueprint: Blueprint,
         journal: &Arc<Journal>,
-        reports: &mpsc::Sender<Report>,
-        reported: &Arc<EventFd>,
+        line: &Line,
     ) -> Result<Self, DomainError> {
         let domain = blueprint.name.as_str().to_owned();
         let shared = Self::share(host, blueprint, journal)
             .map_err(|cause| DomainError::Machine { domain: domain.clone(), cause })?;
-        let mut made = Self { shared: Arc::new(shared), vcpus: Vec::new() };
+        let shared = Arc::new(shared);
+        let mut made = Self { shared, vcpus: Vec::new(), line: line.clone() };
         for index in 0..made.shared.blueprint.plan.vcpus {
             let (orders, receiver) = mpsc::channel();
             let ordered = Arc::new(new_event().map_err(|cause| DomainError::Machine {
@@ -84,8 +94,8 @@ impl Domain {
                 index,
                 orders: receiver,
                 ordered: ordered.clone(),
-                reports: reports.clone(),
-                reported: reported.clone(),
+                reports: line.reports.clone(),
+                reported: line.reported.clone(),
             };
             let thread = thread::Builder::new()
                 .name(format!("{domain:.12}/{index}"))
@@ -94,6 +104,15 @@ impl Domain {
             made.vcpus.push(VcpuHandle { orders, ordered, thread: Some(thread) });
         }
         Ok(made)
+    }
+
+    /// Makes it anew from nothing, as if it had never run: for a machine that failed.
+    ///
+    /// # Errors
+    /// If the host lacks something for it.
+    pub fn rebuild(&self) -> Result<Self, DomainError> {
+        let Shared { host, blueprint, journal, .. } = &*self.shared;
+        Self::new(host, blueprint.clone(), journal, &self.line)
     }
 
     fn share(
@@ -165,7 +184,12 @@ impl Domain {
     }
 
     /// Writes the report of a fault; all vCPUs stand still.
-    pub fn report(&self, cause: &Cause, snapshot: &Snapshot, circumstances: Circumstances) -> FaultReport {
+    pub fn report(
+        &self,
+        cause: &Cause,
+        snapshot: &Snapshot,
+        circumstances: Circumstances,
+    ) -> FaultReport {
         fault::report(&self.shared.blueprint, &self.shared.memory, cause, snapshot, circumstances)
     }
 

@@ -14,5 +14,5 @@ mod vcpu_thread;
 pub use blueprint::{Blueprint, ChannelEnd};
 pub use counters::Counters;
 pub use fault::{Cause, Circumstances, Snapshot};
-pub use handle::{Domain, DomainError, new_event};
+pub use handle::{Domain, DomainError, Line, new_event};
 pub use vcpu_thread::{Report, ReportKind, signal};

@@ -31,12 +31,12 @@ use super::fault::{Cause, Snapshot};
 use crate::control::api::{Hex, Registers};
 use crate::journal::{Journal, Level};
 use crate::machine::MachineError;
+use crate::machine::descriptors;
 use crate::machine::exit::Exit;
 use crate::machine::host::Host;
 use crate::machine::memory::DomainMemory;
 use crate::machine::vcpu::{Start, Vcpu};
 use crate::machine::vm::Vm;
-use crate::machine::descriptors;
 
 /// Words that a stub leaves on the ring-0 stack: vector, error code, RIP, CS, RFLAGS, RSP, SS.
 const STUB_FRAME: usize = 7;
@@ -392,9 +392,12 @@ impl VcpuThread {
         let mut snapshot = self.snapshot(vcpu)?;
         match cause {
             Cause::Exception { .. } => {
-                if let Some([_, _, rip, _, rflags, rsp, _]) = self.stub_frame(snapshot.registers.rsp.0) {
+                if let Some([_, _, rip, _, rflags, rsp, _]) =
+                    self.stub_frame(snapshot.registers.rsp.0)
+                {
                     let registers = &mut snapshot.registers;
-                    (registers.rip, registers.rflags, registers.rsp) = (Hex(rip), Hex(rflags), Hex(rsp));
+                    (registers.rip, registers.rflags, registers.rsp) =
+                        (Hex(rip), Hex(rflags), Hex(rsp));
                 }
             }
             Cause::Panic { .. } => {

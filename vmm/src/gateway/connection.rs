@@ -82,7 +82,9 @@ pub struct Connection {
     known: bool,
     /// An ask other than the next input's: what a dead incarnation had.
     abort: Option<usize>,
-    /// The client sends no more.
+    /// The client has said that it sends no more; some of what it sent may not be read yet.
+    finished: bool,
+    /// All that the client will ever send was read.
     ended: bool,
 }
 
@@ -102,6 +104,7 @@ impl Connection {
             standing: ReplyHead::default(),
             known: false,
             abort: None,
+            finished: false,
             ended: false,
         }
     }
@@ -110,6 +113,12 @@ impl Connection {
     pub fn socket_ready(&mut self, readable: bool, writable: bool) {
         self.readable |= readable;
         self.writable |= writable;
+    }
+
+    /// The client says that it sends no more. The socket says so once, maybe together with the
+    /// last bytes, and long before they are read.
+    pub fn client_finished(&mut self) {
+        self.finished = true;
     }
 
     /// Whether the server must be told when the connection closes.
@@ -153,7 +162,11 @@ impl Connection {
             self.fill(traffic)?;
             // Input that the server left, because it needs more: new bytes or none.
             if self.input.len() == before && !self.stalled {
-                return Ok(if self.ended || before >= INPUT_MAX { Next::Close } else { Next::Wait });
+                return Ok(if self.ended || before >= INPUT_MAX {
+                    Next::Close
+                } else {
+                    Next::Wait
+                });
             }
         }
         let continues = self.standing.more || self.standing.mid_request;
@@ -256,7 +269,8 @@ impl Connection {
                     traffic.received += count as u64;
                     self.input.extend_from_slice(&traffic.scratch[..count]);
                     // Less than was asked for: the socket is empty, and will say when it is not.
-                    self.readable = count == room;
+                    // Of its end it has spoken already.
+                    self.readable = count == room || self.finished;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => (),

@@ -223,7 +223,6 @@ impl Gateway {
 
     fn restarted(&mut self, resume: u64, ops: &mut EventOps<'_>) {
         self.broken = false;
-        self.unsaid.clear();
         self.asked.clear();
         for slot in 0..self.connections.len() {
             let Some(connection) = &mut self.connections[slot] else { continue };
@@ -252,10 +251,11 @@ impl Gateway {
         let Some(connection) = &mut self.connections[slot] else { return };
         let head = RequestHead { connection: connection.id, continues: ask.continues };
         let input = &connection.input()[..ask.bytes];
-        let sent = self.client.request(Kind::Call, ask.op as u16, REQUEST_HEAD + input.len(), |r| {
-            r.write(0, &head.to_bytes());
-            r.write(REQUEST_HEAD, input);
-        });
+        let sent =
+            self.client.request(Kind::Call, ask.op as u16, REQUEST_HEAD + input.len(), |r| {
+                r.write(0, &head.to_bytes());
+                r.write(REQUEST_HEAD, input);
+            });
         match sent {
             Ok(ticket) => {
                 connection.was_asked(ticket, ask);
@@ -303,7 +303,8 @@ impl Gateway {
             self.connections.push(None);
             self.connections.len() - 1
         });
-        let events = EventSet::IN | EventSet::OUT | EventSet::READ_HANG_UP | EventSet::EDGE_TRIGGERED;
+        let events =
+            EventSet::IN | EventSet::OUT | EventSet::READ_HANG_UP | EventSet::EDGE_TRIGGERED;
         if let Err(error) = ops.add(Events::with_data(&stream, slot as u32, events)) {
             self.free.push(slot);
             return self.refuse(&error.to_string());
@@ -349,7 +350,6 @@ impl Gateway {
 
     fn close_all(&mut self, ops: &mut EventOps<'_>) {
         (0..self.connections.len()).for_each(|slot| self.close(slot, ops));
-        self.unsaid.clear();
     }
 
     /// Tells the server that a connection is gone.
@@ -360,12 +360,14 @@ impl Gateway {
         });
         match sent {
             Ok(_) => self.kick(),
-            Err(IpcError::Full) => {
+            Err(error) => {
+                // Also for a server that is gone: its next incarnation may find a request of this
+                // connection in the ring.
                 self.unsaid.push(id);
-                self.client.declare_starved();
+                if error == IpcError::Full {
+                    self.client.declare_starved();
+                }
             }
-            // A server that is gone has forgotten it already.
-            Err(_) => (),
         }
     }
 }
@@ -394,11 +396,8 @@ fn is_transient(error: &io::Error) -> bool {
 
 impl MutEventSubscriber for Gateway {
     fn init(&mut self, ops: &mut EventOps<'_>) {
-        let listener = Events::with_data(
-            &self.listener,
-            LISTENER,
-            EventSet::IN | EventSet::EDGE_TRIGGERED,
-        );
+        let listener =
+            Events::with_data(&self.listener, LISTENER, EventSet::IN | EventSet::EDGE_TRIGGERED);
         let doorbell = Events::with_data(&*self.line.doorbell, DOORBELL, EventSet::IN);
         for (events, what) in [(listener, "listen"), (doorbell, "hear its server")] {
             if let Err(error) = ops.add(events) {
@@ -424,6 +423,9 @@ impl Gateway {
         };
         if set.intersects(EventSet::ERROR | EventSet::HANG_UP) {
             return self.close(slot, ops);
+        }
+        if set.contains(EventSet::READ_HANG_UP) {
+            connection.client_finished();
         }
         let readable = set.intersects(EventSet::IN | EventSet::READ_HANG_UP);
         connection.socket_ready(readable, set.contains(EventSet::OUT));

@@ -86,6 +86,7 @@ pub fn set_system_registers(sregs: &mut kvm_sregs, plan: &Plan, vcpu: u32, has_s
     sregs.cs = code;
     (sregs.ds, sregs.es, sregs.fs) = (data, data, data);
     (sregs.gs, sregs.ss) = (data, data);
+    sregs.fs.base = plan.control(vcpu);
     sregs.tr = kvm_segment {
         base: plan.tss(vcpu),
         limit: TSS_LIMIT as u32,

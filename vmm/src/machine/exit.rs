@@ -43,8 +43,18 @@ pub enum Exit {
 
 impl Exit {
     /// A name for each kind of exit, for counters.
-    pub const NAMES: [&'static str; 10] =
-        ["interrupted", "wait", "log", "end", "panic", "exception", "port", "mmio", "triple-fault", "stuck"];
+    pub const NAMES: [&'static str; 10] = [
+        "interrupted",
+        "wait",
+        "log",
+        "end",
+        "panic",
+        "exception",
+        "port",
+        "mmio",
+        "triple-fault",
+        "stuck",
+    ];
 
     /// Its place in [`Exit::NAMES`].
     pub const fn index(self) -> usize {
@@ -73,8 +83,12 @@ impl Exit {
             VcpuExit::Shutdown => Self::TripleFault,
             VcpuExit::Intr => Self::Interrupted,
             VcpuExit::Hlt => Self::Stuck { reason: "the processor was halted" },
-            VcpuExit::FailEntry(..) => Self::Stuck { reason: "the processor refused to enter the guest" },
-            VcpuExit::InternalError => Self::Stuck { reason: "KVM could not emulate an instruction" },
+            VcpuExit::FailEntry(..) => {
+                Self::Stuck { reason: "the processor refused to enter the guest" }
+            }
+            VcpuExit::InternalError => {
+                Self::Stuck { reason: "KVM could not emulate an instruction" }
+            }
             _ => Self::Stuck { reason: "KVM left the guest for a reason that cannot occur here" },
         }
     }
@@ -100,10 +114,14 @@ mod tests {
     fn ports_of_the_abi_are_known_and_all_others_are_faults() {
         for port in 0..=u16::MAX {
             let exit = Exit::of(&VcpuExit::IoOut(port, &[0]));
-            let known = [ports::FAULT, ports::WAIT, ports::EXIT, ports::PANIC, ports::LOG].contains(&port);
+            let known =
+                [ports::FAULT, ports::WAIT, ports::EXIT, ports::PANIC, ports::LOG].contains(&port);
             assert_eq!(known, exit != Exit::Port { port, write: true });
         }
-        assert_eq!(Exit::of(&VcpuExit::IoIn(0x10, &mut [0])), Exit::Port { port: 0x10, write: false });
+        assert_eq!(
+            Exit::of(&VcpuExit::IoIn(0x10, &mut [0])),
+            Exit::Port { port: 0x10, write: false }
+        );
     }
 
     #[test]

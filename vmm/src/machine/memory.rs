@@ -69,7 +69,10 @@ impl DomainMemory {
         if result == 0 {
             return Ok(());
         }
-        Err(MachineError::Memory { what: "rolling a domain back", cause: io::Error::last_os_error() })
+        Err(MachineError::Memory {
+            what: "rolling a domain back",
+            cause: io::Error::last_os_error(),
+        })
     }
 
     /// Fills `bytes` from guest memory.

@@ -13,7 +13,7 @@ use super::links::Links;
 use super::supervisor::{End, Supervisor, Verdict};
 use crate::control::api::{DomainState, FaultReport};
 use crate::control::{Operation, Refusal};
-use crate::domain::{Cause, Circumstances, Domain, ReportKind, Snapshot};
+use crate::domain::{Cause, Circumstances, Domain, DomainError, ReportKind, Snapshot};
 use crate::journal::{EventKind, Journal};
 
 /// Why all vCPUs of a domain are made to stand still.
@@ -67,6 +67,8 @@ pub struct Member {
     next_ticket: u32,
     /// An incarnation that is just starting is to be killed as soon as it runs.
     doomed: Option<Cause>,
+    /// Its machine failed: the next incarnation needs a new one.
+    broken: bool,
 }
 
 impl Member {
@@ -84,6 +86,7 @@ impl Member {
             ended: now,
             next_ticket: 0,
             doomed: None,
+            broken: false,
         }
     }
 
@@ -132,6 +135,13 @@ impl Member {
 
     /// Begins the next incarnation. All vCPUs stand still.
     pub fn begin(&mut self, world: World<'_>) {
+        if self.broken
+            && let Err(error) = self.rebuild()
+        {
+            log::error!("{}: it cannot be rebuilt: {error}", self.name());
+            self.phase = Phase::Faulted;
+            return world.links.gone(self.id());
+        }
         self.epoch += 1;
         if self.epoch > 1 {
             world.links.restart(self.id(), self.epoch);
@@ -153,8 +163,10 @@ impl Member {
             ReportKind::Started { epoch } if epoch == self.epoch => self.now_runs(world),
             ReportKind::Started { .. } => (),
             ReportKind::Ended { cause, snapshot } => self.vcpu_ended(cause, snapshot, vcpu, world),
-            ReportKind::Parked { ticket, snapshot } => self.vcpu_parked(ticket, vcpu, snapshot, world),
-            ReportKind::Broken(error) => self.broke(&error.to_string(), world),
+            ReportKind::Parked { ticket, snapshot } => {
+                self.vcpu_parked(ticket, vcpu, snapshot, world)
+            }
+            ReportKind::Broken(error) => self.broke(&error.to_string(), vcpu, world),
         }
     }
 
@@ -250,10 +262,8 @@ impl Member {
             Verdict::Restart { after: Duration::ZERO } => self.begin(world),
             Verdict::Restart { after } => {
                 self.phase = Phase::BackingOff { until: self.ended + after };
-                let event = EventKind::DomainBackingOff {
-                    epoch: self.epoch.into(),
-                    micros: micros(after),
-                };
+                let event =
+                    EventKind::DomainBackingOff { epoch: self.epoch.into(), micros: micros(after) };
                 world.journal.event(Some(self.name()), event);
             }
             Verdict::Stop => {
@@ -284,14 +294,19 @@ impl Member {
         self.last_fault = Some(report);
     }
 
-    /// The machine itself failed; only a new one could serve.
-    fn broke(&mut self, error: &str, world: World<'_>) {
+    /// The machine itself failed; only a new one can serve.
+    fn broke(&mut self, error: &str, vcpu: u32, world: World<'_>) {
         log::error!("{}: its machine failed: {error}", self.name());
+        self.broken = true;
         let cause = Cause::Stuck { reason: error.to_owned() };
-        self.ended = Instant::now();
-        self.note_fault(&cause, &Snapshot::default(), 0, self.ended - self.started, world);
-        self.phase = Phase::Faulted;
-        world.links.gone(self.id());
+        self.end(&cause, &Snapshot::default(), vcpu, world);
+    }
+
+    fn rebuild(&mut self) -> Result<(), DomainError> {
+        // The old one goes when it is replaced, and its threads with it.
+        self.domain = self.domain.rebuild()?;
+        self.broken = false;
+        Ok(())
     }
 
     /// Ends the incarnation as a crash does.

@@ -18,7 +18,7 @@ use super::images::Images;
 use crate::channel::ChannelMemory;
 use crate::control::Request;
 use crate::control::api::HostKind;
-use crate::domain::{Blueprint, ChannelEnd, Domain, new_event};
+use crate::domain::{self, Blueprint, ChannelEnd, Domain, new_event};
 use crate::gateway::{Gateway, Line, Listener};
 use crate::journal::Journal;
 use crate::machine::host::Host;
@@ -76,7 +76,7 @@ pub fn assemble(
     }
     let gateways = assembly.open_gateways(&parts.journal)?;
     let (reports, reported) = mpsc::channel();
-    let members = assembly.build(&parts, &reports)?;
+    let members = assembly.build(&parts, reports)?;
     let hardware = Host::has_hardware_virtualisation();
     Ok(Nucleus {
         name: manifest.name.to_string(),
@@ -157,15 +157,16 @@ impl<'m> Assembly<'m> {
     fn build(
         &mut self,
         parts: &Parts,
-        reports: &mpsc::Sender<crate::domain::Report>,
+        reports: mpsc::Sender<domain::Report>,
     ) -> Result<Vec<Member>, SystemError> {
+        let line = domain::Line { reports, reported: parts.news.clone() };
         let mut drafts: Vec<_> = self.drafts.drain().map(|(_, draft)| draft).collect();
         drafts.sort_by_key(|draft| draft.id);
         let system = self.manifest.name.to_abi();
         let build = |draft: Draft<'_>| {
             let supervisor = Supervisor::new(draft.config.restart);
             let blueprint = draft.finish(system)?;
-            let domain = Domain::new(&parts.host, blueprint, &parts.journal, reports, &parts.news)?;
+            let domain = Domain::new(&parts.host, blueprint, &parts.journal, &line)?;
             Ok(Member::new(domain, supervisor))
         };
         drafts.into_iter().map(build).collect()

@@ -34,9 +34,7 @@ impl Images {
             images.insert(*name, files[&path].clone());
         }
         let images = Self(images);
-        check_against(manifest, |name| {
-            Some(facts(images.of(name)?, manifest.domains.get(name)?))
-        })?;
+        check_against(manifest, |name| Some(facts(images.of(name)?, manifest.domains.get(name)?)))?;
         Ok(images)
     }
 

@@ -26,8 +26,7 @@ impl Printer {
     /// # Errors
     /// If the host gives it no thread.
     pub fn start(journal: Arc<Journal>, json: bool) -> Result<Self, SystemError> {
-        let runtime =
-            Builder::new_current_thread().build().map_err(SystemError::EventLoop)?;
+        let runtime = Builder::new_current_thread().build().map_err(SystemError::EventLoop)?;
         let (stop, stopping) = watch::channel(false);
         let thread = thread::Builder::new()
             .name("printer".to_owned())

@@ -6,7 +6,7 @@ use std::vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::support::cases;
+use crate::support::{cases, steps};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -142,7 +142,7 @@ proptest! {
     #[test]
     fn a_hostile_peer_breaks_nothing_but_its_own_ring(
         size in 4..8_u32,
-        ops in prop::collection::vec(op(), 1..200),
+        ops in prop::collection::vec(op(), 1..=steps(200)),
     ) {
         let mut victims = Victims::new(1 << size);
         for op in &ops {

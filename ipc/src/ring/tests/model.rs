@@ -7,7 +7,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::support::cases;
+use crate::support::{cases, steps};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -192,7 +192,7 @@ impl Pair {
 
     fn release(&mut self, count: usize) {
         let count = count.min(self.taken.len());
-        if let Some((_, record)) = self.taken.drain(..count).last() {
+        if let Some((_, record)) = self.taken.drain(..count).next_back() {
             self.consumer.release(record.end());
             self.head = record.end();
         }
@@ -215,7 +215,7 @@ proptest! {
     #![proptest_config(cases(400))]
 
     #[test]
-    fn a_ring_behaves_like_a_queue(size in 4..10_u32, ops in prop::collection::vec(op(), 1..300)) {
+    fn a_ring_behaves_like_a_queue(size in 4..10_u32, ops in prop::collection::vec(op(), 1..=steps(300))) {
         let mut pair = Pair::new(1 << size);
         for op in &ops {
             pair.apply(op);

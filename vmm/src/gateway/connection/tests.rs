@@ -165,6 +165,20 @@ fn a_client_that_hangs_up_gets_its_answer_first() {
 }
 
 #[test]
+fn a_hang_up_that_was_told_with_the_last_bytes_is_not_forgotten() {
+    let mut fixture = Fixture::new();
+    fixture.peer.write_all(b"PING\r\n").unwrap();
+    fixture.peer.shutdown(std::net::Shutdown::Write).unwrap();
+    // One event tells of both, and no other will come.
+    fixture.connection.client_finished();
+    fixture.connection.socket_ready(true, false);
+    fixture.ask(data(6));
+    assert!(fixture.answer(b"+PONG\r\n", consumed(6)));
+    assert_eq!(fixture.next(), Next::Close);
+    assert_eq!(fixture.received(), b"+PONG\r\n");
+}
+
+#[test]
 fn an_idle_connection_outlives_the_server() {
     let mut fixture = Fixture::new();
     fixture.send(b"PING\r\n");
@@ -209,10 +223,9 @@ fn a_request_that_the_dead_server_had_not_read_is_served_by_the_next() {
 
 #[test]
 fn what_the_dead_server_had_begun_cannot_go_on() {
-    for standing in [
-        ReplyHead { mid_request: true, ..consumed(4) },
-        ReplyHead { more: true, ..consumed(4) },
-    ] {
+    for standing in
+        [ReplyHead { mid_request: true, ..consumed(4) }, ReplyHead { more: true, ..consumed(4) }]
+    {
         let mut fixture = Fixture::new();
         fixture.send(b"half");
         let end = fixture.ask(data(4));
