@@ -5,7 +5,7 @@
 //! error code, RIP, CS, RFLAGS, RSP, SS; the other registers are as the server left them, since
 //! the stub touches none. If the nucleus resumes the domain, the stub returns to ring 3.
 //!
-//! The nucleus finds stub *n* at [`STUB_STRIDE`](atoll_ipc::abi::STUB_STRIDE) * *n* and points
+//! The nucleus finds stub *n* at [`STUB_STRIDE`] * *n* and points
 //! the interrupt descriptor table there. (`INT n` from ring 3 is refused by the descriptors, so
 //! a server cannot forge a report.)
 

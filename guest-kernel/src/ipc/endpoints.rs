@@ -18,6 +18,7 @@ use crate::clock::Instant;
 const KICK_DELAY: Duration = Duration::from_micros(50);
 
 /// One end of one channel.
+#[expect(clippy::large_enum_variant, reason = "there are few, and a box would be one more load")]
 pub(super) enum Endpoint {
     Client(Client<Mapped<'static>>),
     Server(Server<Mapped<'static>>),
