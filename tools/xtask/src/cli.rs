@@ -55,6 +55,11 @@ pub enum Command {
     /// Stops at the first that fails. Miri needs a nightly toolchain with the miri component; without it
     /// the check is left out and said to be, unless CI=true is set, when that is a failure.
     Ci,
+    /// Measure how fast it is, beside its peers, on this machine
+    ///
+    /// Needs a usable /dev/kvm, and Debian's redis-server and redis-tools: those on the PATH, or else fetched
+    /// with apt into target/bench and never installed. docs/benchmarks.md says how to read the results.
+    Bench(BenchArgs),
 }
 
 /// Arguments of `images`.
@@ -91,6 +96,53 @@ pub struct TestArgs {
     /// Handed to the test programs as they are, such as --nocapture
     #[arg(last = true, value_name = "TEST ARGS")]
     pub rest: Vec<String>,
+}
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to measure.
+    #[command(subcommand)]
+    pub which: Bench,
+}
+
+/// What to measure.
+#[derive(Debug, Subcommand)]
+pub enum Bench {
+    /// Throughput of kv beside redis-server, under redis-benchmark
+    ///
+    /// A median ratio below its bar (0.5 without pipelining, 0.7 with 16 requests at a time) is a failure.
+    Kv(BenchKvArgs),
+    /// Time from a kill to the next reply beside that of plain processes, and what an idle system costs
+    ///
+    /// A median of 5 ms and more after a kill, an idle system that uses CPU time, and an idle echo with 4 MiB
+    /// and more resident are failures.
+    Restart(BenchRestartArgs),
+}
+
+/// Arguments of `bench kv`.
+#[derive(Debug, Args)]
+pub struct BenchKvArgs {
+    /// How often each pair of servers is measured
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
+    pub rounds: u32,
+    /// Requests of each run; by default one or two seconds' worth
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1000..))]
+    pub requests: Option<u64>,
+    /// Write every figure to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// Arguments of `bench restart`.
+#[derive(Debug, Args)]
+pub struct BenchRestartArgs {
+    /// How often each kind of end is caused, idle and under load
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
+    pub kills: u32,
+    /// Write every figure to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
 }
 
 #[cfg(test)]

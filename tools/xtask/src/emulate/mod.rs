@@ -3,7 +3,7 @@
 //!
 //! It shows that the nucleus is correct on such a host; its timings mean nothing.
 
-mod apt;
+pub mod apt;
 mod initramfs;
 mod job;
 mod libraries;
@@ -13,7 +13,7 @@ mod newc;
 mod packages;
 mod qemu;
 mod report;
-mod scratch;
+pub mod scratch;
 
 use std::fs;
 use std::net::TcpListener;
