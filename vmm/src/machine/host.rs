@@ -109,3 +109,16 @@ pub fn measured_tsc_hz() -> u64 {
         (u128::from(last - first) * 1_000_000_000 / elapsed.as_nanos().max(1)) as u64
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_cannot_be_opened_has_a_remedy() {
+        let advice = |errno| remedy(&io::Error::from_raw_os_error(errno));
+        assert!(advice(libc::ENOENT).contains("modprobe"));
+        assert!(advice(libc::EACCES).contains("usermod -aG kvm"));
+        assert!(advice(libc::EIO).contains("dmesg"));
+    }
+}
