@@ -52,7 +52,7 @@ pub mod stream;
 pub mod stubs;
 
 pub use atoll_ipc::message::{IpcError, Status};
-pub use ipc::{Channel, Message, Port};
+pub use ipc::{Channel, Event, Message, Port};
 
 #[doc(hidden)]
 pub use atoll_ipc as __ipc;

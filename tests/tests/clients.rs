@@ -115,6 +115,25 @@ fn a_client_that_says_it_is_done_gets_what_it_asked_for() {
     await_connections(&system, 0);
 }
 
+#[test]
+fn what_a_client_sent_before_it_left_is_carried_out() {
+    let unix = "[[gateways]]\nlisten = \"unix:{dir}/kv.socket\"\nto = \"kv:redis\"";
+    let Some(system) = start(unix) else { return };
+    let gateways = system.inspect("kv")["gateways"].clone();
+    let addresses = gateways.as_array().unwrap().iter().map(|g| g["listen"].as_str().unwrap());
+    let addresses: Vec<_> = addresses.map(str::to_owned).collect();
+    assert_eq!(addresses.len(), 2);
+    let mut watcher = client(&system);
+    for (number, address) in addresses.iter().enumerate() {
+        let mut leaver = Resp::connect(address);
+        leaver.send(&command(&format!("SET left{number} behind")));
+        drop(leaver);
+        until(&format!("what was sent to {address}"), || {
+            (watcher.ask(&format!("GET left{number}")) == Reply::bulk("behind")).then_some(())
+        });
+    }
+}
+
 /// Closes a connection with a reset.
 fn reset(mut kv: Resp) {
     let Socket::Tcp(stream) = kv.socket() else { panic!("it is a TCP connection") };

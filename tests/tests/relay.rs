@@ -81,6 +81,22 @@ fn a_call_goes_through_the_chain_and_back() {
 }
 
 #[test]
+fn notifications_coalesce_and_reach_the_next_server() {
+    let Some(system) = System::start(CHAIN) else { return };
+    let mut front = Lines::connect(&system.gateway("front:lines"));
+    let heard = || {
+        let lines = system.told(&["logs", "relay"]);
+        let bits = lines.lines().filter_map(|line| line.split_once("notified: 0x"));
+        bits.map(|(_, bits)| u64::from_str_radix(bits.trim(), 16).unwrap()).fold(0, |a, b| a | b)
+    };
+    for (bit, all) in [(1, 1), (4, 5), (1, 5), (1_u64 << 40, 5 | 1_u64 << 40)] {
+        assert_eq!(front.ask(&format!("notify {bit}")), "notified");
+        until(&format!("bit {bit:#x}"), || (heard() == all).then_some(()));
+    }
+    assert_eq!(front.ask("messages still pass"), "messages still pass");
+}
+
+#[test]
 fn large_messages_pass_whole_and_too_large_ones_are_refused() {
     let Some(system) = System::start(CHAIN) else { return };
     let mut front = Lines::connect(&system.gateway("front:lines"));

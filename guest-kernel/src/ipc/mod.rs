@@ -10,7 +10,7 @@ mod port;
 mod wait;
 
 pub use channel::{Channel, Reply};
-pub use port::{Message, Port, receive_any};
+pub use port::{Event, Message, Port, receive_any};
 pub use wait::sleep_until;
 
 pub(crate) use endpoints::adopt;

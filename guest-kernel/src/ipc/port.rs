@@ -37,10 +37,44 @@ impl Port {
         }
     }
 
+    /// Waits for the next message or for notifications, whichever comes first (seL4: a bound
+    /// notification; QNX: a pulse on the channel), until a deadline if there is one.
+    pub fn event(self, deadline: Option<Instant>) -> Option<Event> {
+        wait(deadline, |endpoints| {
+            let bits = collect(endpoints, self);
+            if bits != 0 {
+                return Some(Event::Notified(bits));
+            }
+            next(endpoints, self).map(Event::Message)
+        })
+    }
+
     /// Waits for the next message until a deadline.
     pub fn receive_until(self, deadline: Instant) -> Option<Message> {
         receive_any(&[self], Some(deadline)).map(|(_, message)| message)
     }
+}
+
+/// What arrives at a port.
+#[derive(Debug)]
+pub enum Event {
+    /// A message.
+    Message(Message),
+    /// Bits that clients have raised since the last time; those of all clients coalesce.
+    Notified(u64),
+}
+
+/// Notification bits that the clients of a port have raised; collecting clears them.
+fn collect(endpoints: &mut Endpoints, port: Port) -> u64 {
+    let mut bits = 0;
+    for (endpoint, entry) in endpoints.all.iter_mut().zip(boot::channels()) {
+        if let Endpoint::Server(server) = endpoint
+            && entry.port == port.0
+        {
+            bits |= server.collect_notifications();
+        }
+    }
+    bits
 }
 
 /// Waits for a message on any of the ports. A port that stands before another in `ports` goes

@@ -1,5 +1,5 @@
 //! Passes each message on through its channel `next`, and the answer back: one link of a chain
-//! of domains.
+//! of domains. Notifications are passed on as well, and logged.
 //!
 //! When the next server restarts with a request in its hands, this one's client is told so
 //! (`Dropped`) instead of the request being sent again: the relay cannot know whether it is safe
@@ -11,7 +11,7 @@
 use core::time::Duration;
 
 use atoll::clock::Instant;
-use atoll::{Channel, IpcError, Message, Status};
+use atoll::{Channel, Event, IpcError, Message, Status};
 
 /// Longer than any honest answer takes, so that a chain never hangs for good.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,7 +28,14 @@ fn main() -> u32 {
         Err(error) => panic!("the manifest gives this relay no channel `next`: {error}"),
     };
     loop {
-        pass_on(RELAY.receive(), next);
+        match RELAY.event(None) {
+            Some(Event::Message(message)) => pass_on(message, next),
+            Some(Event::Notified(bits)) => {
+                log::info!("notified: {bits:#x}");
+                next.notify(bits);
+            }
+            None => (),
+        }
     }
 }
 

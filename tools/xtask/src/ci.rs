@@ -87,7 +87,8 @@ fn documentation(workspace: &Workspace) -> Result<()> {
 }
 
 fn loom(workspace: &Workspace) -> Result<()> {
-    let mut command = in_workspace(workspace, &["test", "-p", PROTOCOL, "--release", "loom"]);
+    let mut command =
+        in_workspace(workspace, &["test", "-p", PROTOCOL, "--release", "--test", "loom"]);
     // A directory of its own: the flag would have everything else built anew.
     command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", workspace.target.join("loom"));
     some_passed(&mut command, &mut io::stdout())

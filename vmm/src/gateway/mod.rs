@@ -421,13 +421,17 @@ impl Gateway {
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else {
             return;
         };
-        if set.intersects(EventSet::ERROR | EventSet::HANG_UP) {
+        // A client that is gone altogether waits for no answer; but what it sent last may still be
+        // there to be read.
+        let gone = set.contains(EventSet::HANG_UP);
+        if set.contains(EventSet::ERROR) || (gone && connection.awaited().is_some()) {
             return self.close(slot, ops);
         }
-        if set.contains(EventSet::READ_HANG_UP) {
+        let finished = set.intersects(EventSet::READ_HANG_UP | EventSet::HANG_UP);
+        if finished {
             connection.client_finished();
         }
-        let readable = set.intersects(EventSet::IN | EventSet::READ_HANG_UP);
+        let readable = finished || set.contains(EventSet::IN);
         connection.socket_ready(readable, set.contains(EventSet::OUT));
         self.advance(slot, ops);
     }
