@@ -12,7 +12,7 @@
 //! | idle: no request out, last reply at a boundary | nothing; the next incarnation serves it |
 //! | in a request that began at a boundary | sends the same bytes to the next incarnation as [`Op::Abort`]: it answers each request in them with an error |
 //! | in a request or a reply that an earlier message began | closes it |
-//! | in an `Abort` (the server died again) | closes it |
+//! | in an `Abort` (the server died again) | aborts once more, as an abort carries nothing out; after a few times the bytes themselves are suspect, and it closes it |
 //!
 //! Requests begin with a [`RequestHead`], replies with a [`ReplyHead`]; stream bytes follow.
 

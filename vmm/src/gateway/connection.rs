@@ -15,6 +15,10 @@ pub const INPUT_MAX: usize = 64 << 10;
 /// An idle connection keeps no larger buffers than this.
 const IDLE_BUFFER: usize = 4 << 10;
 
+/// How often the same bytes are given up with an abort. An abort carries nothing out, so it may
+/// be repeated; but if incarnation after incarnation dies of one, the bytes are to blame.
+const ABORTS_MAX: u32 = 8;
+
 /// What the server is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
@@ -82,6 +86,8 @@ pub struct Connection {
     known: bool,
     /// An ask other than the next input's: what a dead incarnation had.
     abort: Option<usize>,
+    /// How often these bytes were aborted without an answer.
+    aborts: u32,
     /// The client has said that it sends no more; some of what it sent may not be read yet.
     finished: bool,
     /// All that the client will ever send was read.
@@ -104,6 +110,7 @@ impl Connection {
             standing: ReplyHead::default(),
             known: false,
             abort: None,
+            aborts: 0,
             finished: false,
             ended: false,
         }
@@ -202,6 +209,7 @@ impl Connection {
             self.input = Vec::new();
         }
         self.standing = head;
+        self.aborts = 0;
         // Asking again must lead on: output to deliver, or input consumed.
         !head.more || consumed > 0 || self.output.len() > self.written
     }
@@ -216,17 +224,17 @@ impl Connection {
     #[must_use]
     pub fn server_restarted(&mut self, resume: u64) -> bool {
         let in_the_middle = self.standing.mid_request || self.standing.more;
-        let was_aborting = matches!(self.asked, Some(Asked { ask: Ask { op: Op::Abort, .. }, .. }));
         match self.asked {
             // Not taken: it is still in the ring, and the next incarnation serves it as if
             // nothing had happened; unless it goes on with something that died.
             Some(asked) if !asked.ticket.was_taken(resume) => !in_the_middle,
-            Some(_) if in_the_middle || was_aborting => false,
+            Some(_) if in_the_middle => false,
             Some(asked) => {
                 self.asked = None;
                 self.known = false;
                 self.abort = Some(asked.ask.bytes);
-                true
+                self.aborts += 1;
+                self.aborts <= ABORTS_MAX
             }
             None => {
                 self.known = false;
