@@ -131,19 +131,19 @@ impl Channel {
         let client = self.client(endpoints);
         loop {
             match client.poll()? {
-                // A reply to a call that ran into its deadline: nobody waits for it.
-                Some(ClientEvent::Reply(reply)) if reply.token != ticket.token() => {
-                    if client.release(&reply) {
-                        ring(only(self.0));
-                    }
-                }
                 Some(ClientEvent::Reply(reply)) => {
-                    let mut payload = vec![0; reply.len()];
-                    client.read(&reply, 0, &mut payload);
+                    // One to a call that ran into its deadline is for nobody.
+                    let payload = (reply.token == ticket.token()).then(|| {
+                        let mut payload = vec![0; reply.len()];
+                        client.read(&reply, 0, &mut payload);
+                        payload
+                    });
                     if client.release(&reply) {
                         ring(only(self.0));
                     }
-                    return reply.status.error().map_or(Ok(Some(Reply { payload })), Err);
+                    if let Some(payload) = payload {
+                        return reply.status.error().map_or(Ok(Some(Reply { payload })), Err);
+                    }
                 }
                 Some(ClientEvent::Restarted { resume }) if ticket.was_taken(resume) => {
                     return Err(IpcError::PeerRestarted);

@@ -13,9 +13,10 @@ use atoll_ipc::sync::{AtomicU32, Ordering::Acquire, Ordering::Release};
 use crate::boot;
 use crate::clock::Instant;
 
-/// Longest that a peer's wake-up is put off while this domain goes on working. A doorbell costs a
-/// few microseconds, so it pays to let a few messages share one; 50 us measured 8 % slower for kv
-/// under pipelined load, because the peer then had nothing to do meanwhile.
+/// A peer's wake-up that is due is put off while this domain goes on publishing, for this long; it
+/// is rung by the first message published after that, or by the next wait. (Nothing runs beside
+/// the server's code, so a server that publishes and then computes for long rings late.) A
+/// doorbell costs a few microseconds, so it pays to let a few messages share one.
 const KICK_DELAY: Duration = Duration::from_micros(10);
 
 /// One end of one channel.
