@@ -15,6 +15,8 @@
 
 use core::mem::size_of;
 
+use crate::lend::max_lent;
+use crate::ready::Alert;
 use crate::record::ALIGN;
 use crate::ring::{self, Claims, Control, Memory};
 use crate::sync::{AtomicU32, AtomicU64, Ordering};
@@ -49,7 +51,7 @@ struct View {
 }
 
 impl View {
-    fn read(&self) -> Snapshot {
+    fn read(&self, turn: u32) -> Snapshot {
         let epochs = Epochs {
             client: self.client.load(Acquire),
             server: self.server.load(Acquire),
@@ -59,12 +61,12 @@ impl View {
             requests: self.request_secret.load(Acquire),
             replies: self.reply_secret.load(Acquire),
         };
-        Snapshot { epochs, secrets }
+        Snapshot { epochs, secrets, turn: Turn(turn) }
     }
 
     /// Each store is a release, so that a reader who meets one of them also sees that `turn` has
     /// left this view.
-    fn write(&self, Snapshot { epochs, secrets }: Snapshot) {
+    fn write(&self, Snapshot { epochs, secrets, .. }: Snapshot) {
         self.client.store(epochs.client, Release);
         self.server.store(epochs.server, Release);
         self.resume.store(epochs.resume, Release);
@@ -85,7 +87,12 @@ pub(crate) struct Secrets {
 pub(crate) struct Snapshot {
     pub(crate) epochs: Epochs,
     pub(crate) secrets: Secrets,
+    pub(crate) turn: Turn,
 }
+
+/// Which of the views it was. While it counts, nothing has changed: one word to look at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Turn(u32);
 
 /// Which end of a channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +178,7 @@ impl Status {
 
     fn advance(&self, change: impl FnOnce(&mut Snapshot)) {
         let turn = self.turn.load(Relaxed);
-        let mut next = self.view(turn).read();
+        let mut next = self.view(turn).read(turn);
         // The two rings of one generation must not share a key.
         next.secrets.replies = !self.fresh.load(Relaxed);
         change(&mut next);
@@ -194,9 +201,15 @@ impl Status {
         self.gone.load(Acquire) & 1 << role as u32 != 0
     }
 
-    /// The epoch of one end: what a waiting peer watches.
+    /// Whether something may have changed since then: what a waiting end watches.
+    #[inline]
+    pub(crate) fn has_moved(&self, since: Turn) -> bool {
+        self.turn.load(Acquire) != since.0
+    }
+
+    /// The epoch of one end.
     pub fn epoch(&self, role: Role) -> u32 {
-        self.stable(|view| match role {
+        self.stable(|view, _| match role {
             Role::Client => view.client.load(Acquire),
             Role::Server => view.server.load(Acquire),
         })
@@ -212,10 +225,10 @@ impl Status {
     }
 
     /// Reads the view that counts; again only if the nucleus has moved on meanwhile.
-    fn stable<T>(&self, read: impl Fn(&View) -> T) -> T {
+    fn stable<T>(&self, read: impl Fn(&View, u32) -> T) -> T {
         loop {
             let turn = self.turn.load(Acquire);
-            let found = read(self.view(turn));
+            let found = read(self.view(turn), turn);
             if self.turn.load(Relaxed) == turn {
                 return found;
             }
@@ -287,41 +300,87 @@ impl Shared {
     }
 }
 
-/// Sizes of a channel's two data areas, in bytes.
+/// Sizes of a channel's data areas, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct Layout {
     /// Request data; a power of two, at least 4096.
     pub requests: u32,
     /// Reply data; a power of two, at least 4096.
     pub replies: u32,
+    /// Buffers that the client lends; a multiple of 4096, may be 0.
+    pub lent_requests: u32,
+    /// Buffers that the server lends; a multiple of 4096, may be 0.
+    pub lent_replies: u32,
 }
 
 impl Layout {
-    /// What channels get unless something else is asked for: 256 KiB each way.
-    pub const DEFAULT: Self = Self { requests: 256 << 10, replies: 256 << 10 };
+    /// What channels between domains get unless something else is asked for: 256 KiB of ring and
+    /// 2 MiB of buffers each way. Memory that is never touched takes no room.
+    pub const DEFAULT: Self = Self {
+        requests: 256 << 10,
+        replies: 256 << 10,
+        lent_requests: 2 << 20,
+        lent_replies: 2 << 20,
+    };
+
+    /// What a channel gets whose ends copy anyway, such as a gateway's: rings only.
+    pub const PLAIN: Self = Self { lent_requests: 0, lent_replies: 0, ..Self::DEFAULT };
 
     /// Whether the sizes are allowed.
     pub const fn is_valid(self) -> bool {
-        const fn ok(bytes: u32) -> bool {
-            bytes.is_power_of_two() && bytes >= 4096 && bytes <= 1 << 28
+        const fn ring(bytes: u32) -> bool {
+            bytes.is_power_of_two() && bytes >= 4096 && bytes <= AREA_MAX
         }
-        ok(self.requests) && ok(self.replies)
+        const fn pool(bytes: u32) -> bool {
+            bytes.is_multiple_of(4096) && bytes <= AREA_MAX
+        }
+        ring(self.requests)
+            && ring(self.replies)
+            && pool(self.lent_requests)
+            && pool(self.lent_replies)
     }
 
     /// Bytes of the whole channel.
     pub const fn total(self) -> usize {
-        DATA + self.requests as usize + self.replies as usize
+        self.pools_at() + self.lent_requests as usize + self.lent_replies as usize
     }
 
-    /// Longest request payload.
+    /// Where the pools begin: at a large page, so that they cost few page tables.
+    const fn pools_at(self) -> usize {
+        let rings_end = DATA + self.requests as usize + self.replies as usize;
+        if self.lent_requests == 0 && self.lent_replies == 0 {
+            return rings_end;
+        }
+        rings_end.next_multiple_of(crate::abi::layout::LARGE_PAGE as usize)
+    }
+
+    /// Longest request payload: in the ring, or copied through a buffer.
     pub const fn max_request(self) -> usize {
-        ring::max_payload(self.requests as usize)
+        longest(self.requests, self.lent_requests)
     }
 
-    /// Longest reply payload.
+    /// Longest reply payload: in the ring, or copied through a buffer.
     pub const fn max_reply(self) -> usize {
-        ring::max_payload(self.replies as usize)
+        longest(self.replies, self.lent_replies)
     }
+}
+
+/// No area of a channel is larger: all of them have to fit between one channel and the next, and a
+/// token has to tell the positions of a ring apart.
+const AREA_MAX: u32 = 1 << 27;
+
+const _: () = {
+    use crate::abi::layout::CHANNEL_STRIDE;
+    let all = AREA_MAX;
+    let largest = Layout { requests: all, replies: all, lent_requests: all, lent_replies: all };
+    assert!(largest.is_valid() && largest.total() as u64 <= CHANNEL_STRIDE);
+    assert!(AREA_MAX as u64 / ALIGN as u64 <= 1 << crate::record::reply::TOKEN_BITS);
+};
+
+const fn longest(ring: u32, pool: u32) -> usize {
+    let (inline, lent) = (ring::max_payload(ring as usize), max_lent(pool as usize));
+    if inline > lent { inline } else { lent }
 }
 
 /// A channel's memory, wherever it is mapped.
@@ -334,6 +393,15 @@ pub trait Region: Clone {
     fn requests(&self) -> &[AtomicU64];
     /// Reply data.
     fn replies(&self) -> &[AtomicU64];
+    /// Buffers that the client lends.
+    fn lent_requests(&self) -> &[AtomicU64];
+    /// Buffers that the server lends.
+    fn lent_replies(&self) -> &[AtomicU64];
+    /// Where the client tells the server's domain that this channel wants attention; without it,
+    /// each wake-up is a kick.
+    fn alert(&self) -> Option<Alert<'_>> {
+        None
+    }
 }
 
 /// The request ring of a channel.
@@ -371,6 +439,9 @@ pub struct Mapped<'a> {
     shared: &'a Shared,
     requests: &'a [AtomicU64],
     replies: &'a [AtomicU64],
+    lent_requests: &'a [AtomicU64],
+    lent_replies: &'a [AtomicU64],
+    alert: Option<Alert<'a>>,
 }
 
 #[cfg(not(loom))]
@@ -386,12 +457,12 @@ impl<'a> Mapped<'a> {
     /// If the layout is not valid.
     pub unsafe fn at(base: *const u8, layout: Layout) -> Self {
         assert!(layout.is_valid() && (base as usize).is_multiple_of(4096));
-        let data = |offset: usize, bytes: u32| {
+        let area = |start: usize, bytes: u32| {
             // SAFETY: in bounds and valid for 'a by this function's contract; page-aligned, and
             // any bits are a valid AtomicU64.
             unsafe {
                 core::slice::from_raw_parts(
-                    base.add(offset).cast::<AtomicU64>(),
+                    base.add(start).cast::<AtomicU64>(),
                     bytes as usize / size_of::<AtomicU64>(),
                 )
             }
@@ -399,9 +470,21 @@ impl<'a> Mapped<'a> {
         // SAFETY: as above; both types are made of atomics, for which any bits are valid.
         let (status, shared) =
             unsafe { (&*base.cast::<Status>(), &*base.add(4096).cast::<Shared>()) };
-        let requests = data(DATA, layout.requests);
-        let replies = data(DATA + layout.requests as usize, layout.replies);
-        Self { status, shared, requests, replies }
+        let pools = layout.pools_at();
+        Self {
+            status,
+            shared,
+            requests: area(DATA, layout.requests),
+            replies: area(DATA + layout.requests as usize, layout.replies),
+            lent_requests: area(pools, layout.lent_requests),
+            lent_replies: area(pools + layout.lent_requests as usize, layout.lent_replies),
+            alert: None,
+        }
+    }
+
+    /// The same, where the client raises the server's attention there.
+    pub const fn alerting(self, alert: Alert<'a>) -> Self {
+        Self { alert: Some(alert), ..self }
     }
 }
 
@@ -420,6 +503,18 @@ impl Region for Mapped<'_> {
 
     fn replies(&self) -> &[AtomicU64] {
         self.replies
+    }
+
+    fn lent_requests(&self) -> &[AtomicU64] {
+        self.lent_requests
+    }
+
+    fn lent_replies(&self) -> &[AtomicU64] {
+        self.lent_replies
+    }
+
+    fn alert(&self) -> Option<Alert<'_>> {
+        self.alert
     }
 }
 

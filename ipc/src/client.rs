@@ -1,10 +1,13 @@
 //! The client's end of a channel.
 
-use crate::channel::{Epochs, Region, Replies, Requests, Role, Snapshot};
+use crate::channel::{Epochs, Region, Replies, Requests, Role, Snapshot, Turn};
+use crate::in_service::{InService, Slot};
+use crate::lend::{Lender, Loan, Span};
 use crate::message::{IpcError, Status};
-use crate::record::{ALIGN, Head, Kind};
+use crate::record::{self, ALIGN, Head, Kind};
 use crate::ring::{self, Consumer, Producer, Record, Reservation};
-use crate::sync::Ordering::{AcqRel, Relaxed};
+use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
+use crate::sync::fence;
 
 /// Names a call that waits for its reply: where its request lies in the request ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,7 +20,7 @@ impl Ticket {
 
     /// What the reply will carry; unique among the calls that can wait at one time.
     pub const fn token(self) -> u32 {
-        (self.0 / ALIGN as u64) as u32
+        (self.0 / ALIGN as u64) as u32 & ((1 << record::reply::TOKEN_BITS) - 1)
     }
 
     /// Whether the server incarnation that ended had taken this request.
@@ -27,7 +30,7 @@ impl Ticket {
 }
 
 /// What a client finds when it looks at its channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub enum ClientEvent {
     /// A call was answered.
     Reply(Reply),
@@ -40,17 +43,22 @@ pub enum ClientEvent {
 }
 
 /// A reply in the ring: read it, then release it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
+#[must_use = "a reply that is never released takes up room"]
 pub struct Reply {
     record: Record,
+    slot: Slot,
+    generation: u32,
     /// Which call it answers: that [`Ticket::token`], if the server is honest.
     pub token: u32,
     /// The call's fate.
     pub status: Status,
+    /// The buffer that came with it.
+    pub lent: Option<Span>,
 }
 
 impl Reply {
-    /// Payload bytes.
+    /// Payload bytes in the ring.
     #[expect(clippy::len_without_is_empty, reason = "an empty reply is still a reply")]
     pub fn len(&self) -> usize {
         self.record.len()
@@ -64,15 +72,19 @@ pub struct Client<R> {
     requests: Producer<Requests<R>>,
     replies: Consumer<Replies<R>>,
     epochs: Epochs,
+    turn: Turn,
+    in_service: InService,
+    lender: Lender,
 }
 
 impl<R: Region> Client<R> {
     /// The client's end, at the start of a client incarnation.
     pub fn attach(region: R) -> Self {
-        let Snapshot { epochs, secrets } = region.status().snapshot();
+        let Snapshot { epochs, secrets, turn } = region.status().snapshot();
         let requests = Producer::new(Requests(region.clone()), secrets.requests, epochs.requests());
         let replies = Consumer::new(Replies(region.clone()), secrets.replies, epochs.replies(), 0);
-        Self { region, requests, replies, epochs }
+        let lender = Lender::new(size_of_val(region.lent_requests()));
+        Self { region, requests, replies, epochs, turn, in_service: InService::new(), lender }
     }
 
     /// The server incarnation that this end knows of.
@@ -85,9 +97,14 @@ impl<R: Region> Client<R> {
         self.region.status().is_gone(Role::Server)
     }
 
-    /// Longest request payload.
+    /// Longest request payload that goes through the ring.
     pub fn max_request(&self) -> usize {
         self.requests.max_payload()
+    }
+
+    /// Longest buffer that can be lent with a request.
+    pub fn max_lent(&self) -> usize {
+        self.lender.longest()
     }
 
     /// Sends a request that is filled in place; it waits for a reply if `kind` is
@@ -95,6 +112,7 @@ impl<R: Region> Client<R> {
     ///
     /// # Errors
     /// [`IpcError::PeerGone`] if the server is stopped for good, and the ring's own.
+    #[inline(always)]
     pub fn request(
         &mut self,
         kind: Kind,
@@ -107,7 +125,68 @@ impl<R: Region> Client<R> {
         }
         let mut reservation = self.requests.reserve(payload)?;
         fill(&mut reservation);
-        Ok(Ticket(reservation.commit(kind, 0, operation.into())))
+        Ok(Ticket(reservation.commit(kind, record::request::word(operation))))
+    }
+
+    /// A buffer to be filled and sent with a request.
+    ///
+    /// # Errors
+    /// [`IpcError::TooLarge`] if the channel's pool could never hold it, [`IpcError::Full`] if it
+    /// cannot before the server has released more.
+    pub fn lend(&mut self, length: usize) -> Result<Loan, IpcError> {
+        let requests = &mut self.requests;
+        // Until then the server may still read what this client's last incarnation lent.
+        if self.lender.can_hold(length) && !requests.is_acknowledged() {
+            return Err(IpcError::Full);
+        }
+        Ok(self.lender.lend(length, || requests.released())?)
+    }
+
+    /// Writes a part of a buffer.
+    ///
+    /// # Panics
+    /// If it reaches beyond the buffer, or `offset` is not a multiple of 8.
+    pub fn fill(&self, loan: &Loan, offset: usize, bytes: &[u8]) {
+        loan.span().write(self.region.lent_requests(), offset, bytes);
+    }
+
+    /// The buffer is not sent after all.
+    pub fn give_back(&mut self, loan: Loan) {
+        self.lender.give_back(loan);
+    }
+
+    /// [`Client::request`], with a buffer that becomes the server's until it has answered.
+    ///
+    /// # Errors
+    /// As there; the buffer comes back.
+    pub fn request_lent(
+        &mut self,
+        kind: Kind,
+        operation: u16,
+        loan: Loan,
+        payload: &[u8],
+    ) -> Result<Ticket, (Loan, IpcError)> {
+        if self.region.status().is_gone(Role::Server) {
+            return Err((loan, IpcError::PeerGone));
+        }
+        let position = match self.requests.reserve_with(Some(loan.item()), payload.len()) {
+            Ok(mut reservation) => {
+                reservation.write(0, payload);
+                reservation.commit(kind, record::request::word(operation))
+            }
+            Err(error) => return Err((loan, error.into())),
+        };
+        self.lender.sent(loan, self.requests.tail());
+        Ok(Ticket(position))
+    }
+
+    /// Tells the server that nobody waits for a call's reply any more. It may reply all the same.
+    ///
+    /// # Errors
+    /// [`IpcError::Full`] if the ring has no room for it now, and [`IpcError::Protocol`].
+    pub fn cancel(&mut self, ticket: Ticket) -> Result<(), IpcError> {
+        self.requests.reserve(0)?.commit(Kind::Cancel, ticket.token());
+        Ok(())
     }
 
     /// Raises notification bits at the server. They coalesce (seL4's notification, QNX's pulse).
@@ -121,11 +200,24 @@ impl<R: Region> Client<R> {
     /// requests or notifications to read, or it waits for room that is there now. Ask before
     /// sleeping, too: [`Client::poll`] gives room when it goes over to a new server.
     #[must_use = "a server that sleeps must be kicked"]
+    #[inline]
     pub fn must_kick(&self) -> bool {
         ring::must_kick(&self.requests, &self.replies)
+            && self.region.alert().is_none_or(|alert| alert.raise())
     }
 
-    /// Whether [`Client::poll`] has something to say.
+    /// Whether a reply, or rubbish, is there to be read: the cheapest look.
+    #[inline]
+    pub fn has_reply(&self) -> bool {
+        self.replies.is_ready()
+    }
+
+    /// Most replies that the ring holds at a time.
+    pub(crate) fn most_replies(&self) -> usize {
+        self.replies.most_records()
+    }
+
+    /// Whether [`Client::poll`] has something to say, or notifications have arrived.
     pub fn is_ready(&self) -> bool {
         self.replies.is_ready()
             || self.server_has_restarted()
@@ -136,20 +228,15 @@ impl<R: Region> Client<R> {
     ///
     /// # Errors
     /// [`IpcError::Protocol`] if the server broke the protocol; nothing more can be read before
-    /// it restarts.
+    /// it restarts. [`IpcError::Exhausted`] if [too many](crate::server::IN_SERVICE_MAX) replies
+    /// are not released.
+    #[inline(always)]
     pub fn poll(&mut self) -> Result<Option<ClientEvent>, IpcError> {
-        let found = self.peek();
+        let found = self.take();
         if matches!(found, Ok(Some(_))) || !self.server_has_restarted() {
             return Ok(found?.map(ClientEvent::Reply));
         }
-        // The epoch went up after the server had stopped: what it still published is seen by now.
-        if let Ok(Some(reply)) = self.peek() {
-            return Ok(Some(ClientEvent::Reply(reply)));
-        }
-        let Snapshot { epochs, secrets } = self.region.status().snapshot();
-        self.epochs = epochs;
-        self.replies.restart(secrets.replies, epochs.replies(), 0);
-        Ok(Some(ClientEvent::Restarted { resume: epochs.resume }))
+        self.follow_server()
     }
 
     /// Notification bits that have arrived; collecting clears them.
@@ -162,16 +249,55 @@ impl<R: Region> Client<R> {
     ///
     /// # Panics
     /// If it asks for more than the payload, or `offset` is not a multiple of 8.
+    #[inline(always)]
     pub fn read(&self, reply: &Reply, offset: usize, bytes: &mut [u8]) {
-        self.replies.read(&reply.record, offset, bytes);
+        if self.holds(reply) {
+            self.replies.read(&reply.record, offset, bytes);
+        } else {
+            bytes.fill(0);
+        }
     }
 
-    /// Takes the reply out of the ring. Replies are released in the order they were polled.
-    /// Returns whether the server waits for that room and must be kicked.
-    pub fn release(&mut self, reply: &Reply) -> bool {
-        self.replies.take(&reply.record);
-        self.replies.release(reply.record.end());
-        self.replies.must_kick()
+    /// Fills `bytes` from the buffer that came with the reply.
+    ///
+    /// # Errors
+    /// [`IpcError::PeerRestarted`] if the server died meanwhile: the buffer is its successor's.
+    ///
+    /// # Panics
+    /// If there is no buffer, if it asks for more than the buffer, or `offset` is not a multiple
+    /// of 8.
+    pub fn read_lent(
+        &self,
+        reply: &Reply,
+        offset: usize,
+        bytes: &mut [u8],
+    ) -> Result<(), IpcError> {
+        let Some(span) = reply.lent else { panic!("the reply came without a buffer") };
+        span.read(self.region.lent_replies(), offset, bytes);
+        // The epoch is looked at after the bytes: a new server changes it before it writes any.
+        fence(Acquire);
+        if self.holds(reply) && !self.server_has_restarted() {
+            Ok(())
+        } else {
+            Err(IpcError::PeerRestarted)
+        }
+    }
+
+    /// Gives the reply's room back, and its buffer. A server that waits for room is found by the
+    /// next [`Client::must_kick`].
+    #[inline(always)]
+    pub fn release(&mut self, reply: Reply) {
+        if self.holds(&reply)
+            && let Some(end) = self.in_service.close(reply.slot)
+        {
+            self.replies.release(end);
+        }
+    }
+
+    /// Gives a reply back that answers no call.
+    pub fn reject(&mut self, reply: Reply) {
+        self.replies.count_rejected();
+        self.release(reply);
     }
 
     /// Declares that the client is about to sleep; look for events once more after this.
@@ -189,17 +315,47 @@ impl<R: Region> Client<R> {
         self.replies.declare_awake();
     }
 
-    fn server_has_restarted(&self) -> bool {
-        self.region.status().epoch(Role::Server) != self.epochs.server
+    /// Replies of an earlier server incarnation are no longer in the ring.
+    fn holds(&self, reply: &Reply) -> bool {
+        reply.generation == self.replies.generation()
     }
 
-    fn peek(&mut self) -> Result<Option<Reply>, IpcError> {
+    #[inline]
+    fn server_has_restarted(&self) -> bool {
+        let status = self.region.status();
+        status.has_moved(self.turn) && status.epoch(Role::Server) != self.epochs.server
+    }
+
+    #[cold]
+    fn follow_server(&mut self) -> Result<Option<ClientEvent>, IpcError> {
+        // The epoch went up after the server had stopped: what it still published is seen by now.
+        if let Ok(Some(reply)) = self.take() {
+            return Ok(Some(ClientEvent::Reply(reply)));
+        }
+        let Snapshot { epochs, secrets, turn } = self.region.status().snapshot();
+        (self.epochs, self.turn) = (epochs, turn);
+        self.in_service.clear();
+        self.replies.restart(secrets.replies, epochs.replies(), 0);
+        Ok(Some(ClientEvent::Restarted { resume: epochs.resume }))
+    }
+
+    #[inline(always)]
+    fn take(&mut self) -> Result<Option<Reply>, IpcError> {
+        if self.in_service.is_full() {
+            return Err(IpcError::Exhausted);
+        }
         let Some(record) = self.replies.peek()? else { return Ok(None) };
-        let Head { kind: Kind::Reply, flags, word, .. } = record.head else {
+        let Head { kind: Kind::Reply, word, .. } = record.head else {
             return Err(IpcError::Protocol);
         };
-        let status = Status::from_code(flags).ok_or(IpcError::Protocol)?;
-        Ok(Some(Reply { record, token: word, status }))
+        let (token, status) = record::reply::parts(word);
+        let status = Status::from_code(status).ok_or(IpcError::Protocol)?;
+        let span = |item| Span::of(item, self.region.lent_replies()).ok_or(IpcError::Protocol);
+        let lent = record.item.map(span).transpose()?;
+        self.replies.take(&record);
+        let slot = self.in_service.open(record.position, record.end());
+        let generation = self.replies.generation();
+        Ok(Some(Reply { record, slot, generation, token, status, lent }))
     }
 }
 

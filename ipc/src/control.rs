@@ -35,6 +35,7 @@ pub(crate) struct ConsumerLine {
     pub(crate) taken: AtomicU64,
     pub(crate) generation: AtomicU32,
     pub(crate) kicks: Count,
+    pub(crate) rejected: Count,
 }
 
 /// Read by both sides at each message and written only around a sleep, so that it stays in both
@@ -77,6 +78,7 @@ impl Control {
             records: self.producer.0.records.0.load(Relaxed),
             producer_kicks: self.producer.0.kicks.0.load(Relaxed),
             consumer_kicks: self.consumer.0.kicks.0.load(Relaxed),
+            rejected: self.consumer.0.rejected.0.load(Relaxed),
         }
     }
 }
@@ -90,6 +92,9 @@ pub struct Counts {
     pub producer_kicks: u64,
     /// Times that the consumer kicked a producer that waited for room.
     pub consumer_kicks: u64,
+    /// Records that the consumer refused: replies to calls that nobody made, or that were
+    /// answered already.
+    pub rejected: u64,
 }
 
 /// Positions as the two sides publish them; unchecked.

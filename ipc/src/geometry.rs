@@ -61,7 +61,7 @@ mod tests {
         let geometry = Geometry::of(MIN_WORDS);
         for position in (0..256).step_by(ALIGN) {
             for payload in each(max_payload(128), 15) {
-                let size = record::size(payload);
+                let size = record::size(0, payload);
                 let crosses = position % 128 + size as u64 > 128;
                 let pad = geometry.pad(position, size);
                 assert_eq!(pad, if crosses { 128 - position as usize % 128 } else { 0 });

@@ -2,11 +2,15 @@
 //!
 //! Everything that crosses the wall between two micro-VMs, or between a micro-VM and the
 //! nucleus, is defined here and nowhere else: how records lie in a ring ([`record`], [`ring`]),
-//! what a channel's shared memory looks like ([`channel`]), the two ends of a channel
-//! ([`client`], [`server`]), how a host byte stream becomes messages ([`stream`]), and what the
+//! what a channel's shared memory looks like ([`channel`]), how buffers are lent ([`lend`]), how a
+//! server finds who wants its attention ([`ready`]), the two ends of a channel ([`client`],
+//! [`server`]), several calls at a time ([`calls`]), how a host byte stream becomes messages ([`stream`]), and what the
 //! nucleus and a guest kernel promise each other ([`abi`]).
 //!
-//! The crate does no I/O, allocates nothing, and knows neither KVM nor any particular server,
+//! What is said over a channel is typed by one definition for both ends ([`mod@interface`]).
+//!
+//! The crate does no I/O, allocates nothing (but to keep answers that nobody has asked for yet, in
+//! [`calls`]), and knows neither KVM nor any particular server,
 //! so the same code runs in a guest, in the VMM, under Miri and under loom.
 
 #![no_std]
@@ -20,11 +24,17 @@ extern crate std;
 extern crate self as atoll_ipc;
 
 pub mod abi;
+pub mod calls;
 pub mod channel;
 pub mod client;
 mod control;
 mod geometry;
+mod in_service;
+pub mod interface;
+pub mod lend;
+pub mod load;
 pub mod message;
+pub mod ready;
 pub mod record;
 pub mod ring;
 pub mod server;

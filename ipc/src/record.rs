@@ -1,9 +1,9 @@
-//! One record of a ring: the 16-byte header and its fields.
+//! One record of a ring: the 16-byte header, the items that may follow it, and the payload.
 //!
 //! ```text
-//!  0                8            11       12        16                      16 + length
-//!  | tag            | length:24  | kind:4 | word:32 | payload ...           | to a multiple of 16
-//!  |                |            | flags:4|         |                       |
+//!  0                8            11        12        16                16 + 16 * items
+//!  | tag            | length:24  | kind:4  | word:32 | items, 16 each  | payload ...
+//!  |                |            | items:4 |         |                 | to a multiple of 16
 //! ```
 //!
 //! The **tag** is what publishes a record: it is the record's position in the ring, mixed with
@@ -11,9 +11,15 @@
 //! message crosses between two processors in a single cache line; there is no index to fetch
 //! beside it. What earlier laps left at that place cannot be taken for the tag: positions never
 //! repeat under one key, and payload bytes equal a given tag by chance once in 2^64.
+//!
+//! An **item** hands over more than bytes. Today that is a buffer of the channel's pool
+//! ([`crate::lend`]); capabilities and mapped memory (StarOS; L4's map and grant) have their
+//! place here, and are refused with `Protocol` until they exist.
 
 /// Bytes of the header.
 pub const HEADER: usize = 16;
+/// Bytes of an item.
+pub const ITEM: usize = 16;
 /// Records begin at multiples of this many bytes.
 pub const ALIGN: usize = 16;
 /// Payload that shares one 64-byte cache line with its header (L4's register message).
@@ -33,6 +39,8 @@ pub enum Kind {
     Send = 3,
     /// The reply to a [`Kind::Call`].
     Reply = 4,
+    /// The sender of a call no longer waits for its reply.
+    Cancel = 5,
 }
 
 impl Kind {
@@ -42,25 +50,23 @@ impl Kind {
             2 => Self::Call,
             3 => Self::Send,
             4 => Self::Reply,
+            5 => Self::Cancel,
             _ => return None,
         })
     }
 }
 
 /// The second word of a record's header.
-///
-/// `flags` are zero in this version except in replies, where they carry a
-/// [`Status`](crate::message::Status); capability and memory items will announce themselves
-/// there, and a receiver refuses flags that it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// Payload bytes.
+    /// Payload bytes, without the items.
     pub length: u32,
     /// What the record is.
     pub kind: Kind,
-    /// Four bits, by kind.
-    pub flags: u8,
-    /// In a request the operation code; in a reply the token of the request it answers.
+    /// How many items stand before the payload.
+    pub items: u8,
+    /// In a request its [`Request`] word, in a reply its [`Answer`] word, in a cancellation the
+    /// token of the call.
     pub word: u32,
 }
 
@@ -69,7 +75,7 @@ impl Head {
     pub const fn to_bits(self) -> u64 {
         let low = self.length & LENGTH_MAX as u32
             | (self.kind as u32) << 24
-            | ((self.flags & 15) as u32) << 28;
+            | ((self.items & 15) as u32) << 28;
         low as u64 | (self.word as u64) << 32
     }
 
@@ -80,15 +86,89 @@ impl Head {
         Some(Self {
             length: low & LENGTH_MAX as u32,
             kind,
-            flags: (low >> 28) as u8,
+            items: (low >> 28) as u8,
             word: (bits >> 32) as u32,
         })
     }
+
+    /// Bytes from the record's start to its payload.
+    pub const fn payload_at(self) -> usize {
+        HEADER + self.items as usize * ITEM
+    }
+
+    /// Bytes that the record takes in a ring.
+    pub const fn size(self) -> usize {
+        size(self.items, self.length as usize)
+    }
 }
 
-/// Bytes that a record with this much payload takes in a ring.
-pub const fn size(payload: usize) -> usize {
-    HEADER + payload.next_multiple_of(ALIGN)
+/// Bytes that a record with so many items and so much payload takes in a ring.
+pub const fn size(items: u8, payload: usize) -> usize {
+    HEADER + items as usize * ITEM + payload.next_multiple_of(ALIGN)
+}
+
+/// A request's word: `operation:16 | flags:16`. No flag has a meaning yet, and a receiver refuses
+/// those that it does not know.
+pub mod request {
+    /// The word of a request.
+    pub const fn word(operation: u16) -> u32 {
+        operation as u32
+    }
+
+    /// The operation; `None` if a flag is set.
+    pub const fn operation(word: u32) -> Option<u16> {
+        if word >> 16 == 0 { Some(word as u16) } else { None }
+    }
+}
+
+/// A reply's word: `token:24 | status:8`.
+pub mod reply {
+    /// Bits of a token: a ring of 256 MiB has so many places for a record.
+    pub const TOKEN_BITS: u32 = 24;
+
+    /// The word of a reply.
+    pub const fn word(token: u32, status: u8) -> u32 {
+        token & ((1 << TOKEN_BITS) - 1) | (status as u32) << TOKEN_BITS
+    }
+
+    /// Token and status code.
+    pub const fn parts(word: u32) -> (u32, u8) {
+        (word & ((1 << TOKEN_BITS) - 1), (word >> TOKEN_BITS) as u8)
+    }
+}
+
+/// What a record hands over beside bytes: two words.
+///
+/// ```text
+///  | kind:8 | zero:24 | length:32 | offset:64 |
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// A buffer of the sender's pool; it goes back when the record is released.
+    Lent {
+        /// Where it begins in the pool.
+        offset: u64,
+        /// Its bytes.
+        length: u32,
+    },
+}
+
+impl Item {
+    const LENT: u64 = 1;
+
+    /// As two words.
+    pub const fn to_words(self) -> [u64; 2] {
+        let Self::Lent { offset, length } = self;
+        [Self::LENT | (length as u64) << 32, offset]
+    }
+
+    /// From two words; `None` if its kind is none that exists.
+    pub const fn from_words([first, offset]: [u64; 2]) -> Option<Self> {
+        if first as u32 as u64 != Self::LENT {
+            return None;
+        }
+        Some(Self::Lent { offset, length: (first >> 32) as u32 })
+    }
 }
 
 #[cfg(test)]
@@ -100,9 +180,29 @@ mod tests {
         #![proptest_config(crate::support::cases(256))]
 
         #[test]
-        fn a_head_survives_its_bits(length in 0u32..1 << 24, kind in 1u8..=4, flags in 0u8..16, word: u32) {
-            let head = Head { length, kind: Kind::from_bits(kind).unwrap(), flags, word };
+        fn a_head_survives_its_bits(length in 0u32..1 << 24, kind in 1u8..=5, items in 0u8..16, word: u32) {
+            let head = Head { length, kind: Kind::from_bits(kind).unwrap(), items, word };
             prop_assert_eq!(Head::from_bits(head.to_bits()), Some(head));
+        }
+
+        #[test]
+        fn an_item_survives_its_words(offset: u64, length: u32) {
+            let item = Item::Lent { offset, length };
+            prop_assert_eq!(Item::from_words(item.to_words()), Some(item));
+        }
+
+        #[test]
+        fn any_words_are_an_item_or_none(first: u64, second: u64) {
+            if let Some(item) = Item::from_words([first, second]) {
+                prop_assert_eq!(item.to_words(), [first, second]);
+            }
+        }
+
+        #[test]
+        fn words_keep_their_parts(operation: u16, token in 0u32..1 << 24, status: u8) {
+            prop_assert_eq!(request::operation(request::word(operation)), Some(operation));
+            prop_assert_eq!(reply::parts(reply::word(token, status)), (token, status));
+            prop_assert_eq!(request::operation(request::word(operation) | 1 << 16), None);
         }
 
         #[test]
@@ -115,8 +215,9 @@ mod tests {
 
     #[test]
     fn a_short_message_fills_one_cache_line() {
-        assert_eq!(size(SHORT), 64);
-        assert_eq!(size(0), 16);
-        assert_eq!(size(1), 32);
+        assert_eq!(size(0, SHORT), 64);
+        assert_eq!(size(0, 0), 16);
+        assert_eq!(size(0, 1), 32);
+        assert_eq!(size(1, 32), 64);
     }
 }

@@ -43,10 +43,10 @@ use core::cell::Cell;
 
 use crate::control::Count;
 use crate::geometry::Geometry;
-use crate::record::{self, HEADER, Head, Kind};
-use crate::sync::{AtomicU32, AtomicU64, Ordering, fence};
+use crate::record::{self, HEADER, Head, ITEM, Item, Kind};
+use crate::sync::{AtomicU32, AtomicU64, Ordering, full_fence};
 use crate::words::{self, WORD};
-use Ordering::{Acquire, Relaxed, Release, SeqCst};
+use Ordering::{Acquire, Relaxed, Release};
 
 pub use crate::control::{Claims, Control, Counts};
 pub use crate::geometry::MIN_WORDS;
@@ -94,10 +94,11 @@ fn declare(flag: &AtomicU32) {
     // An exchange rather than a store costs nothing beside the sleep, and orders this after the
     // peer's last exchange in any model of memory, not only by a subtle rule of one.
     flag.swap(1, Relaxed);
-    fence(SeqCst);
+    full_fence();
 }
 
 /// Takes a waiting flag down; whether it was up, and this call is the one that owes a kick.
+#[inline]
 fn claim(flag: &AtomicU32, kicks: &Count) -> bool {
     let owes = flag.load(Relaxed) != 0 && flag.swap(0, Relaxed) != 0;
     if owes {
@@ -108,12 +109,13 @@ fn claim(flag: &AtomicU32, kicks: &Count) -> bool {
 
 /// [`Producer::must_kick`] and [`Consumer::must_kick`] of two rings that lead to and from the
 /// same peer, for the price of one fence.
+#[inline(always)]
 pub(crate) fn must_kick(to: &Producer<impl Memory>, from: &Consumer<impl Memory>) -> bool {
     let (published, released) = (to.published.take(), from.released.take());
     if !(published || released) {
         return false;
     }
-    fence(SeqCst);
+    full_fence();
     // Both flags are taken down by asking.
     (published && to.wakes_consumer()) | (released && from.wakes_producer())
 }
@@ -128,6 +130,8 @@ pub struct Producer<M> {
     tail: u64,
     /// The consumer's last checked `head`; space is counted from here.
     head: u64,
+    /// Longest payload, items included.
+    longest: usize,
     /// The consumer has acknowledged this generation.
     ready: bool,
     /// Something was published since it was last asked whether to kick. Two idle ends that asked
@@ -146,6 +150,7 @@ impl<M: Memory> Producer<M> {
             generation,
             tail: 0,
             head: 0,
+            longest: max_payload(geometry.bytes() as usize),
             ready: false,
             published: Cell::new(false),
         };
@@ -175,7 +180,7 @@ impl<M: Memory> Producer<M> {
 
     /// Longest payload that a record of this ring can have.
     pub fn max_payload(&self) -> usize {
-        max_payload(self.geometry.bytes() as usize)
+        self.longest
     }
 
     /// Makes room for a record, to be filled in place and then committed. Nothing is visible to
@@ -184,24 +189,68 @@ impl<M: Memory> Producer<M> {
     /// # Errors
     /// [`RingError::TooLarge`] if it could never fit, [`RingError::Full`] if it does not fit
     /// now, [`RingError::Protocol`] if the consumer's `head` is impossible.
+    #[inline(always)]
     pub fn reserve(&mut self, payload: usize) -> Result<Reservation<'_, M>, RingError> {
-        if payload > self.max_payload() {
+        self.reserve_with(None, payload)
+    }
+
+    /// [`Producer::reserve`], for a record that hands over an item.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    pub fn reserve_with(
+        &mut self,
+        item: Option<Item>,
+        payload: usize,
+    ) -> Result<Reservation<'_, M>, RingError> {
+        let items = u8::from(item.is_some());
+        if payload.saturating_add(usize::from(items) * ITEM) > self.max_payload() {
             return Err(RingError::TooLarge);
         }
-        let size = record::size(payload);
+        let size = record::size(items, payload);
         let pad = self.geometry.pad(self.tail, size);
         self.make_room((pad + size) as u64)?;
-        Ok(Reservation { producer: self, pad, payload })
+        let mut reservation = Reservation { producer: self, pad, items, payload };
+        if let Some(item) = item {
+            reservation.put(HEADER, &item.to_words());
+        }
+        Ok(reservation)
+    }
+
+    /// Whether the consumer has gone over to this generation: before that, it may still read what
+    /// the last one wrote.
+    #[inline]
+    pub fn is_acknowledged(&mut self) -> bool {
+        if !self.ready {
+            let line = &self.memory.control().consumer.0;
+            self.ready = line.generation.load(Acquire) == self.generation;
+        }
+        self.ready
+    }
+
+    /// Up to where the consumer has released, as it says now.
+    ///
+    /// # Errors
+    /// [`RingError::Protocol`] if that is impossible.
+    pub fn released(&mut self) -> Result<u64, RingError> {
+        match self.find_room(0) {
+            Ok(()) => Ok(self.head),
+            // A consumer that has not acknowledged this generation speaks of the last one.
+            Err(RingError::Full) => Ok(0),
+            Err(error) => Err(error),
+        }
     }
 
     /// Whether something was published since the last time, and the consumer had declared itself
     /// asleep. The caller that gets `true` must kick it; nobody else will.
     #[must_use = "a consumer that sleeps must be kicked"]
+    #[inline]
     pub fn must_kick(&self) -> bool {
         if !self.published.take() {
             return false;
         }
-        fence(SeqCst);
+        full_fence();
         self.wakes_consumer()
     }
 
@@ -211,6 +260,7 @@ impl<M: Memory> Producer<M> {
         self.published.set(true);
     }
 
+    #[inline]
     fn wakes_consumer(&self) -> bool {
         let control = self.memory.control();
         claim(&control.waiting.0.asleep, &control.producer.0.kicks)
@@ -222,26 +272,36 @@ impl<M: Memory> Producer<M> {
         declare(&self.memory.control().waiting.0.starved);
     }
 
+    #[inline(always)]
     fn make_room(&mut self, bytes: u64) -> Result<(), RingError> {
-        let fits = |head: u64, tail: u64| tail + bytes - head <= self.geometry.bytes();
-        if self.ready && fits(self.head, self.tail) {
-            return Ok(());
-        }
-        let line = &self.memory.control().consumer.0;
-        if !self.ready {
-            self.ready = line.generation.load(Acquire) == self.generation;
-        }
-        if !self.ready {
+        if self.ready && self.fits(bytes) { Ok(()) } else { self.find_room(bytes) }
+    }
+
+    fn fits(&self, bytes: u64) -> bool {
+        self.tail + bytes - self.head <= self.geometry.bytes()
+    }
+
+    /// What the consumer says of its progress costs a cache miss, so it is asked only when the
+    /// ring looks full.
+    #[cold]
+    fn find_room(&mut self, bytes: u64) -> Result<(), RingError> {
+        if !self.is_acknowledged() {
             return Err(RingError::Full);
         }
-        let head = line.head.load(Acquire);
+        self.refresh()?;
+        if self.fits(bytes) { Ok(()) } else { Err(RingError::Full) }
+    }
+
+    fn refresh(&mut self) -> Result<u64, RingError> {
+        let head = self.memory.control().consumer.0.head.load(Acquire);
         if head < self.head || head > self.tail {
             return Err(RingError::Protocol);
         }
         self.head = head;
-        if fits(self.head, self.tail) { Ok(()) } else { Err(RingError::Full) }
+        Ok(head)
     }
 
+    #[inline(always)]
     fn publish(&mut self, head: Head, size: usize) {
         let at = self.geometry.offset(self.tail) / WORD;
         let tag = self.tail ^ self.key;
@@ -261,6 +321,7 @@ pub struct Reservation<'a, M> {
     producer: &'a mut Producer<M>,
     /// Bytes of the pad that goes before the record.
     pad: usize,
+    items: u8,
     payload: usize,
 }
 
@@ -269,24 +330,38 @@ impl<M: Memory> Reservation<'_, M> {
     ///
     /// # Panics
     /// If the part reaches beyond the payload, or `offset` is not a multiple of 8.
+    #[inline]
     pub fn write(&mut self, offset: usize, bytes: &[u8]) {
         assert!(offset.is_multiple_of(WORD) && offset + bytes.len() <= self.payload);
-        let position = self.producer.tail + self.pad as u64;
-        let at = (self.producer.geometry.offset(position) + HEADER + offset) / WORD;
+        let at = self.place(HEADER + usize::from(self.items) * ITEM + offset);
         words::write(&self.producer.memory.data()[at..], bytes);
     }
 
     /// Publishes the record. Returns its position.
-    pub fn commit(self, kind: Kind, flags: u8, word: u32) -> u64 {
+    #[inline(always)]
+    pub fn commit(self, kind: Kind, word: u32) -> u64 {
         if self.pad > 0 {
             let length = (self.pad - HEADER) as u32;
-            self.producer.publish(Head { length, kind: Kind::Pad, flags: 0, word: 0 }, self.pad);
+            self.producer.publish(Head { length, kind: Kind::Pad, items: 0, word: 0 }, self.pad);
         }
         let position = self.producer.tail;
-        let head = Head { length: self.payload as u32, kind, flags, word };
-        self.producer.publish(head, record::size(self.payload));
+        let head = Head { length: self.payload as u32, kind, items: self.items, word };
+        self.producer.publish(head, head.size());
         self.producer.memory.control().producer.0.records.add_one();
         position
+    }
+
+    fn put(&mut self, offset: usize, values: &[u64; 2]) {
+        let at = self.place(offset);
+        for (word, value) in self.producer.memory.data()[at..].iter().zip(values) {
+            word.store(*value, Relaxed);
+        }
+    }
+
+    /// The word at an offset from the record's start.
+    fn place(&self, offset: usize) -> usize {
+        let position = self.producer.tail + self.pad as u64;
+        (self.producer.geometry.offset(position) + offset) / WORD
     }
 }
 
@@ -298,6 +373,8 @@ pub struct Record {
     pub position: u64,
     /// Its checked header.
     pub head: Head,
+    /// What it hands over; read once, and as hostile as its sender.
+    pub item: Option<Item>,
 }
 
 impl Record {
@@ -309,7 +386,7 @@ impl Record {
 
     /// Position just behind the record.
     pub fn end(&self) -> u64 {
-        self.position + record::size(self.len()) as u64
+        self.position + self.head.size() as u64
     }
 }
 
@@ -323,6 +400,8 @@ pub struct Consumer<M> {
     /// Start of the next record to take.
     cursor: u64,
     head: u64,
+    /// Largest record that is no pad.
+    largest: usize,
     /// Room was given since it was last asked whether to kick.
     released: Cell<bool>,
 }
@@ -333,8 +412,9 @@ impl<M: Memory> Consumer<M> {
     pub fn new(memory: M, secret: u64, generation: u32, resume: u64) -> Self {
         let geometry = Geometry::of(memory.data().len());
         let released = Cell::new(false);
+        let largest = HEADER + max_payload(geometry.bytes() as usize);
         let mut consumer =
-            Self { memory, geometry, key: 0, generation, cursor: 0, head: 0, released };
+            Self { memory, geometry, key: 0, generation, cursor: 0, head: 0, largest, released };
         consumer.restart(secret, generation, resume);
         consumer
     }
@@ -356,7 +436,14 @@ impl<M: Memory> Consumer<M> {
         self.generation
     }
 
+    /// Most records that the ring holds at a time: who has taken as many without a pause has
+    /// taken all that were there at first, and a producer that goes on meanwhile has to wait.
+    pub(crate) fn most_records(&self) -> usize {
+        self.geometry.bytes() as usize / record::ALIGN
+    }
+
     /// Whether a record, or rubbish, waits at the cursor.
+    #[inline(always)]
     pub fn is_ready(&self) -> bool {
         let at = self.geometry.offset(self.cursor) / WORD;
         self.memory.data()[at].load(Acquire) == self.cursor ^ self.key
@@ -366,6 +453,7 @@ impl<M: Memory> Consumer<M> {
     ///
     /// # Errors
     /// [`RingError::Protocol`] if its header is impossible.
+    #[inline(always)]
     pub fn peek(&mut self) -> Result<Option<Record>, RingError> {
         // At most one pad precedes a record: a second would begin at the data's start, where
         // none is ever needed.
@@ -384,6 +472,7 @@ impl<M: Memory> Consumer<M> {
 
     /// Takes the record: the next [`Consumer::peek`] shows its successor. Its bytes stay until
     /// they are released.
+    #[inline(always)]
     pub fn take(&mut self, record: &Record) {
         debug_assert_eq!(record.position, self.cursor);
         self.cursor = record.end();
@@ -395,9 +484,11 @@ impl<M: Memory> Consumer<M> {
     ///
     /// # Panics
     /// If it asks for more than the payload, or `offset` is not a multiple of 8.
+    #[inline(always)]
     pub fn read(&self, record: &Record, offset: usize, bytes: &mut [u8]) {
         assert!(offset.is_multiple_of(WORD) && offset + bytes.len() <= record.len());
-        let at = (self.geometry.offset(record.position) + HEADER + offset) / WORD;
+        let at = self.geometry.offset(record.position) + record.head.payload_at() + offset;
+        let at = at / WORD;
         words::read(&self.memory.data()[at..], bytes);
     }
 
@@ -405,6 +496,7 @@ impl<M: Memory> Consumer<M> {
     ///
     /// # Panics
     /// In debug builds, if `position` goes backwards or beyond what was taken.
+    #[inline(always)]
     pub fn release(&mut self, position: u64) {
         debug_assert!(position >= self.head && position <= self.cursor);
         self.head = position;
@@ -415,17 +507,24 @@ impl<M: Memory> Consumer<M> {
     /// Whether room was given since the last time, and the producer had declared that it waits
     /// for it. The caller that gets `true` must kick it; nobody else will.
     #[must_use = "a producer that waits for room must be kicked"]
+    #[inline]
     pub fn must_kick(&self) -> bool {
         if !self.released.take() {
             return false;
         }
-        fence(SeqCst);
+        full_fence();
         self.wakes_producer()
     }
 
+    #[inline]
     fn wakes_producer(&self) -> bool {
         let control = self.memory.control();
         claim(&control.waiting.0.starved, &control.consumer.0.kicks)
+    }
+
+    /// Counts a record that it refused.
+    pub(crate) fn count_rejected(&self) {
+        self.memory.control().consumer.0.rejected.add_one();
     }
 
     /// Declares that it is about to sleep. The caller must look for records once more after
@@ -439,17 +538,33 @@ impl<M: Memory> Consumer<M> {
         self.memory.control().waiting.0.asleep.store(0, Relaxed);
     }
 
+    #[inline(always)]
     fn head_at_cursor(&self) -> Result<Record, RingError> {
         let at = self.geometry.offset(self.cursor) / WORD;
         let bits = self.memory.data()[at + 1].load(Relaxed);
         let head = Head::from_bits(bits).ok_or(RingError::Protocol)?;
-        let record = Record { position: self.cursor, head };
+        let size = head.size();
         let longest = match head.kind {
-            Kind::Pad => self.geometry.to_end(self.cursor) - HEADER,
-            _ => max_payload(self.geometry.bytes() as usize),
+            Kind::Pad => self.geometry.to_end(self.cursor),
+            _ => self.largest,
         };
-        let fits = record::size(record.len()) <= self.geometry.to_end(self.cursor);
-        if record.len() <= longest && fits { Ok(record) } else { Err(RingError::Protocol) }
+        if size > longest || size > self.geometry.to_end(self.cursor) {
+            return Err(RingError::Protocol);
+        }
+        let item = match (head.items, head.kind) {
+            (0, _) => None,
+            (1, Kind::Call | Kind::Send | Kind::Reply) => Some(self.item_at(at)?),
+            _ => return Err(RingError::Protocol),
+        };
+        Ok(Record { position: self.cursor, head, item })
+    }
+
+    #[cold]
+    fn item_at(&self, at: usize) -> Result<Item, RingError> {
+        let data = self.memory.data();
+        let at = at + HEADER / WORD;
+        let words = [data[at].load(Relaxed), data[at + 1].load(Relaxed)];
+        Item::from_words(words).ok_or(RingError::Protocol)
     }
 
     fn skip_pad(&mut self, pad: &Record) -> Result<(), RingError> {

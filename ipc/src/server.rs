@@ -1,15 +1,15 @@
 //! The server's end of a channel.
 
-use crate::channel::{Epochs, Region, Replies, Requests, Role, Snapshot};
+use crate::channel::{Epochs, Region, Replies, Requests, Role, Snapshot, Turn};
 use crate::client::Ticket;
+use crate::in_service::{InService, Slot};
+use crate::lend::{Lender, Loan, Span};
 use crate::message::{IpcError, Status};
-use crate::record::{Head, Kind};
+use crate::record::{self, Kind};
 use crate::ring::{self, Consumer, Producer, Record, Reservation};
 use crate::sync::Ordering::{AcqRel, Relaxed};
 
-/// Most requests of one channel that a server has in service at a time; it takes no more until
-/// the oldest of them is answered.
-pub const IN_SERVICE_MAX: usize = 64;
+pub use crate::in_service::IN_SERVICE_MAX;
 
 /// A request that a server has taken and not yet answered.
 ///
@@ -18,16 +18,18 @@ pub const IN_SERVICE_MAX: usize = 64;
 #[must_use = "a call that is never answered keeps its client waiting"]
 pub struct Request {
     record: Record,
-    slot: u64,
+    slot: Slot,
     client_epoch: u32,
     /// Whether the client waits for a reply.
     pub is_call: bool,
     /// What it asks for.
     pub operation: u16,
+    /// The buffer that came with it; it goes back to the client with the answer.
+    pub lent: Option<Span>,
 }
 
 impl Request {
-    /// Payload bytes.
+    /// Payload bytes in the ring.
     #[expect(clippy::len_without_is_empty, reason = "an empty request is still a request")]
     pub fn len(&self) -> usize {
         self.record.len()
@@ -39,45 +41,27 @@ impl Request {
     }
 }
 
-/// Requests may be answered in any order, the ring takes space back only in its own: this
-/// remembers what is answered already.
+/// Requests whose failure is still to be told, because the client leaves no room for a reply.
 #[derive(Debug)]
-struct InService {
-    /// Slots of the oldest request in service and of the next one to take; both only grow.
-    oldest: u64,
-    next: u64,
-    ends: [u64; IN_SERVICE_MAX],
-    answered: u64,
+struct Owed {
+    requests: [Option<(Request, Status)>; IN_SERVICE_MAX],
+    count: usize,
 }
 
-impl InService {
-    const fn new() -> Self {
-        Self { oldest: 0, next: 0, ends: [0; IN_SERVICE_MAX], answered: 0 }
+impl Owed {
+    const fn nothing() -> Self {
+        Self { requests: [const { None }; IN_SERVICE_MAX], count: 0 }
     }
 
-    fn is_full(&self) -> bool {
-        self.next - self.oldest == IN_SERVICE_MAX as u64
+    /// There is room: each is in service, so there are no more than can be.
+    fn push(&mut self, request: Request, status: Status) {
+        self.requests[self.count] = Some((request, status));
+        self.count += 1;
     }
 
-    fn open(&mut self, end: u64) -> u64 {
-        let slot = self.next;
-        self.ends[slot as usize % IN_SERVICE_MAX] = end;
-        self.next += 1;
-        slot
-    }
-
-    /// Marks one answered; returns up to where everything is, if that moved.
-    fn close(&mut self, slot: u64) -> Option<u64> {
-        self.answered |= 1 << (slot % IN_SERVICE_MAX as u64);
-        let mut released = None;
-        while self.oldest < self.next
-            && self.answered & 1 << (self.oldest % IN_SERVICE_MAX as u64) != 0
-        {
-            self.answered &= !(1 << (self.oldest % IN_SERVICE_MAX as u64));
-            released = Some(self.ends[self.oldest as usize % IN_SERVICE_MAX]);
-            self.oldest += 1;
-        }
-        released
+    fn pop(&mut self) -> Option<(Request, Status)> {
+        self.count = self.count.checked_sub(1)?;
+        self.requests[self.count].take()
     }
 }
 
@@ -88,41 +72,66 @@ pub struct Server<R> {
     requests: Consumer<Requests<R>>,
     replies: Producer<Replies<R>>,
     epochs: Epochs,
+    turn: Turn,
     in_service: InService,
+    lender: Lender,
+    owed: Owed,
+    /// The client broke the protocol: nothing more is read before it restarts.
+    broken: bool,
 }
 
 impl<R: Region> Server<R> {
     /// The server's end, at the start of a server incarnation. Requests that the last one did
     /// not take are still there.
     pub fn attach(region: R) -> Self {
-        let Snapshot { epochs, secrets } = region.status().snapshot();
+        let Snapshot { epochs, secrets, turn } = region.status().snapshot();
         let (generation, resume) = (epochs.requests(), epochs.resume);
         let requests =
             Consumer::new(Requests(region.clone()), secrets.requests, generation, resume);
         let replies = Producer::new(Replies(region.clone()), secrets.replies, epochs.replies());
-        Self { region, requests, replies, epochs, in_service: InService::new() }
+        let lender = Lender::new(size_of_val(region.lent_replies()));
+        let (in_service, owed) = (InService::new(), Owed::nothing());
+        Self { region, requests, replies, epochs, turn, in_service, lender, owed, broken: false }
     }
 
-    /// Longest reply payload.
+    /// Longest reply payload that goes through the ring.
     pub fn max_reply(&self) -> usize {
         self.replies.max_payload()
     }
 
+    /// Longest buffer that can be lent with a reply.
+    pub fn max_lent(&self) -> usize {
+        self.lender.longest()
+    }
+
+    /// Whether a request, or rubbish, waits and may be taken: the cheapest look.
+    #[inline]
+    pub fn has_request(&self) -> bool {
+        self.requests.is_ready() && self.may_take()
+    }
+
+    /// Whether [`Server::poll`] may find something, or has failures to tell.
+    pub fn may_have_request(&self) -> bool {
+        self.has_request()
+            || self.owes()
+            || (self.client_has_restarted() && !self.in_service.is_full())
+    }
+
     /// Whether [`Server::poll`] would find something, or notifications have arrived.
     pub fn is_ready(&self) -> bool {
-        let to_take = self.requests.is_ready() || self.client_has_restarted();
-        (to_take && !self.in_service.is_full())
+        self.may_have_request()
             || self.region.shared().notifications(Role::Server).load(Relaxed) != 0
     }
 
-    /// Takes the next request, if there is one.
+    /// The next request, if there is one and fewer than [`IN_SERVICE_MAX`] are in service.
     ///
     /// # Errors
-    /// [`IpcError::Protocol`] if the client broke the protocol; nothing more can be read before
+    /// [`IpcError::Protocol`], once, if the client broke the protocol; nothing more is read before
     /// it restarts.
+    #[inline(always)]
     pub fn poll(&mut self) -> Result<Option<Request>, IpcError> {
-        if self.in_service.is_full() {
-            return Ok(None);
+        if self.owed.count > 0 {
+            self.pay();
         }
         let found = self.take();
         if matches!(found, Ok(Some(_))) || !self.client_has_restarted() {
@@ -132,6 +141,9 @@ impl<R: Region> Server<R> {
         if let Ok(Some(request)) = self.take() {
             return Ok(Some(request));
         }
+        if self.in_service.is_full() {
+            return Ok(None);
+        }
         self.follow_client();
         self.take()
     }
@@ -140,6 +152,7 @@ impl<R: Region> Server<R> {
     ///
     /// # Panics
     /// If it asks for more than the payload, or `offset` is not a multiple of 8.
+    #[inline(always)]
     pub fn read(&self, request: &Request, offset: usize, bytes: &mut [u8]) {
         // A request of an earlier client incarnation is no longer in the ring.
         if request.client_epoch == self.epochs.client {
@@ -149,6 +162,35 @@ impl<R: Region> Server<R> {
         }
     }
 
+    /// Fills `bytes` from the buffer that came with the request.
+    ///
+    /// # Panics
+    /// If there is no buffer, if it asks for more than the buffer, or `offset` is not a multiple
+    /// of 8.
+    pub fn read_lent(&self, request: &Request, offset: usize, bytes: &mut [u8]) {
+        let Some(span) = request.lent else { panic!("the request came without a buffer") };
+        if request.client_epoch == self.epochs.client {
+            span.read(self.region.lent_requests(), offset, bytes);
+        } else {
+            bytes.fill(0);
+        }
+    }
+
+    /// Whether the client has said that it no longer waits for the reply. Whoever works on a
+    /// request for long may ask now and then, and give it up.
+    pub fn is_cancelled(&mut self, request: &Request) -> bool {
+        // A cancellation that is the next record is heard now, others with the records before.
+        for _ in 0..self.requests.most_records() {
+            match self.requests.peek() {
+                Ok(Some(record)) if record.head.kind == Kind::Cancel && self.may_take() => {
+                    self.note_cancellation(&record);
+                }
+                _ => break,
+            }
+        }
+        request.client_epoch == self.epochs.client && self.in_service.is_cancelled(request.slot)
+    }
+
     /// Answers a request with a payload that is filled in place, and gives its space back. Ask
     /// [`Server::must_kick`] afterwards, once for a batch. A one-way request is only given back.
     ///
@@ -156,6 +198,7 @@ impl<R: Region> Server<R> {
     /// The request comes back with the reason: [`IpcError::TooLarge`], [`IpcError::Full`] (the
     /// client has to read first), [`IpcError::PeerRestarted`] (nobody waits for the reply),
     /// [`IpcError::Protocol`].
+    #[inline(always)]
     pub fn reply(
         &mut self,
         request: Request,
@@ -163,17 +206,20 @@ impl<R: Region> Server<R> {
         payload: usize,
         fill: impl FnOnce(&mut Reservation<'_, Replies<R>>),
     ) -> Result<(), (Request, IpcError)> {
-        let status_page = self.region.status();
-        let nobody_waits = || status_page.epoch(Role::Client) != request.client_epoch;
+        let (status_page, epochs, turn) = (self.region.status(), self.epochs, self.turn);
+        let nobody_waits = || {
+            request.client_epoch != epochs.client
+                || (status_page.has_moved(turn) && status_page.epoch(Role::Client) != epochs.client)
+        };
         if nobody_waits() {
             return Err((request, IpcError::PeerRestarted));
         }
         if request.is_call {
-            let token = Ticket::at(request.record.position).token();
+            let word = answer_to(&request, status);
             match self.replies.reserve(payload) {
                 Ok(mut reservation) => {
                     fill(&mut reservation);
-                    reservation.commit(Kind::Reply, status as u8, token);
+                    reservation.commit(Kind::Reply, word);
                 }
                 // A client that restarts this very moment has reset its side of the ring.
                 Err(_) if nobody_waits() => return Err((request, IpcError::PeerRestarted)),
@@ -184,7 +230,86 @@ impl<R: Region> Server<R> {
         Ok(())
     }
 
+    /// A buffer to be filled and sent with a reply.
+    ///
+    /// # Errors
+    /// [`IpcError::TooLarge`] if the channel's pool could never hold it, [`IpcError::Full`] if it
+    /// cannot before the client has released more.
+    pub fn lend(&mut self, length: usize) -> Result<Loan, IpcError> {
+        let replies = &mut self.replies;
+        Ok(self.lender.lend(length, || replies.released())?)
+    }
+
+    /// Writes a part of a buffer.
+    ///
+    /// # Panics
+    /// If it reaches beyond the buffer, or `offset` is not a multiple of 8.
+    pub fn fill(&self, loan: &Loan, offset: usize, bytes: &[u8]) {
+        loan.span().write(self.region.lent_replies(), offset, bytes);
+    }
+
+    /// The buffer is not sent after all.
+    pub fn give_back(&mut self, loan: Loan) {
+        self.lender.give_back(loan);
+    }
+
+    /// Answers a request with a buffer that becomes the client's until it releases the reply.
+    ///
+    /// # Errors
+    /// As [`Server::reply`]; the buffer comes back, too.
+    pub fn reply_lent(
+        &mut self,
+        request: Request,
+        loan: Loan,
+        payload: &[u8],
+    ) -> Result<(), (Request, Loan, IpcError)> {
+        let (status_page, epochs, turn) = (self.region.status(), self.epochs, self.turn);
+        let nobody_waits = || {
+            request.client_epoch != epochs.client
+                || (status_page.has_moved(turn) && status_page.epoch(Role::Client) != epochs.client)
+        };
+        if nobody_waits() {
+            return Err((request, loan, IpcError::PeerRestarted));
+        }
+        if request.is_call {
+            let word = answer_to(&request, Status::Ok);
+            match self.replies.reserve_with(Some(loan.item()), payload.len()) {
+                Ok(mut reservation) => {
+                    reservation.write(0, payload);
+                    reservation.commit(Kind::Reply, word);
+                }
+                Err(_) if nobody_waits() => {
+                    return Err((request, loan, IpcError::PeerRestarted));
+                }
+                Err(error) => return Err((request, loan, error.into())),
+            }
+            self.lender.sent(loan, self.replies.tail());
+        } else {
+            self.lender.give_back(loan);
+        }
+        self.forget(request);
+        Ok(())
+    }
+
+    /// Answers a request with a failure as soon as its client leaves room for a reply; the server
+    /// need not wait for that. Meanwhile the request stays in service, so a client that never
+    /// reads is soon served no more.
+    pub fn owe(&mut self, request: Request, status: Status) {
+        if self.nobody_waits(&request) || !request.is_call {
+            self.forget(request);
+        } else {
+            self.owed.push(request, status);
+            self.pay();
+        }
+    }
+
+    /// Whether failures are owed to this client.
+    pub fn owes(&self) -> bool {
+        self.owed.count > 0
+    }
+
     /// Gives a request's space back without a reply; its client waits until its deadline.
+    #[inline(always)]
     pub fn forget(&mut self, request: Request) {
         if request.client_epoch != self.epochs.client {
             return;
@@ -211,6 +336,7 @@ impl<R: Region> Server<R> {
     /// sleeping, too: [`Server::poll`] gives room when it goes over to a new client, even if it
     /// finds no request.
     #[must_use = "a client that waits must be kicked"]
+    #[inline]
     pub fn must_kick(&self) -> bool {
         ring::must_kick(&self.replies, &self.requests)
     }
@@ -235,34 +361,109 @@ impl<R: Region> Server<R> {
         self.region.status().is_gone(Role::Client)
     }
 
+    #[inline]
     fn client_has_restarted(&self) -> bool {
-        self.region.status().epoch(Role::Client) != self.epochs.client
+        let status = self.region.status();
+        status.has_moved(self.turn) && status.epoch(Role::Client) != self.epochs.client
     }
 
+    #[inline]
+    fn nobody_waits(&self, request: &Request) -> bool {
+        self.region.status().epoch(Role::Client) != request.client_epoch
+    }
+
+    #[inline(always)]
     fn take(&mut self) -> Result<Option<Request>, IpcError> {
-        let Some(record) = self.requests.peek()? else { return Ok(None) };
-        let Head { kind: kind @ (Kind::Call | Kind::Send), flags: 0, word, .. } = record.head
-        else {
-            return Err(IpcError::Protocol);
-        };
-        let operation = u16::try_from(word).map_err(|_| IpcError::Protocol)?;
-        self.requests.take(&record);
-        let slot = self.in_service.open(record.end());
-        let is_call = kind == Kind::Call;
-        Ok(Some(Request { record, slot, client_epoch: self.epochs.client, is_call, operation }))
+        let taken = self.take_next();
+        self.broken |= taken.is_err();
+        taken
+    }
+
+    #[inline]
+    fn may_take(&self) -> bool {
+        !self.in_service.is_full() && !self.broken
+    }
+
+    #[inline(always)]
+    fn take_next(&mut self) -> Result<Option<Request>, IpcError> {
+        for _ in 0..self.requests.most_records() {
+            if !self.may_take() {
+                break;
+            }
+            let Some(record) = self.requests.peek()? else { return Ok(None) };
+            let is_call = match record.head.kind {
+                Kind::Call => true,
+                Kind::Send => false,
+                Kind::Cancel => {
+                    self.note_cancellation(&record);
+                    continue;
+                }
+                _ => return Err(IpcError::Protocol),
+            };
+            let operation =
+                record::request::operation(record.head.word).ok_or(IpcError::Protocol)?;
+            let span = |item| Span::of(item, self.region.lent_requests()).ok_or(IpcError::Protocol);
+            let lent = record.item.map(span).transpose()?;
+            self.requests.take(&record);
+            let slot = self.in_service.open(record.position, record.end());
+            let client_epoch = self.epochs.client;
+            return Ok(Some(Request { record, slot, client_epoch, is_call, operation, lent }));
+        }
+        Ok(None)
+    }
+
+    #[cold]
+    fn note_cancellation(&mut self, record: &Record) {
+        self.requests.take(record);
+        let slot = self.in_service.open(record.position, record.end());
+        let token = record.head.word;
+        self.in_service.cancel(|start| Ticket::at(start).token() == token);
+        if let Some(end) = self.in_service.close(slot) {
+            self.requests.release(end);
+        }
+    }
+
+    /// Tells failures that are owed, as far as there is room.
+    #[cold]
+    fn pay(&mut self) {
+        if self.pay_what_fits() == Err(IpcError::Full) {
+            // The client is to say when there is room; it may have made some just before.
+            self.replies.declare_starved();
+            let _ = self.pay_what_fits();
+        }
+    }
+
+    fn pay_what_fits(&mut self) -> Result<(), IpcError> {
+        while let Some((request, status)) = self.owed.pop() {
+            match self.reply(request, status, 0, |_| ()) {
+                Ok(()) => (),
+                Err((request, IpcError::Full)) => {
+                    self.owed.push(request, status);
+                    return Err(IpcError::Full);
+                }
+                Err((request, _)) => self.forget(request),
+            }
+        }
+        Ok(())
     }
 
     /// Goes over to the client's new incarnation. What is still in service belongs to the old
     /// one: its replies will be refused.
+    #[cold]
     fn follow_client(&mut self) {
-        let Snapshot { epochs, secrets } = self.region.status().snapshot();
-        self.epochs = epochs;
+        let Snapshot { epochs, secrets, turn } = self.region.status().snapshot();
+        (self.epochs, self.turn) = (epochs, turn);
         self.requests.restart(secrets.requests, epochs.requests(), 0);
         self.replies.restart(secrets.replies, epochs.replies());
-        // Slots go on counting, so that a stale request cannot close a new one's slot.
-        self.in_service.oldest = self.in_service.next;
-        self.in_service.answered = 0;
+        self.in_service.clear();
+        self.lender.restart();
+        self.owed = Owed::nothing();
+        self.broken = false;
     }
+}
+
+const fn answer_to(request: &Request, status: Status) -> u32 {
+    record::reply::word(Ticket::at(request.record.position).token(), status as u8)
 }
 
 #[cfg(test)]

@@ -5,19 +5,19 @@
 
 #![cfg(loom)]
 
+#[path = "loom/channel.rs"]
+mod channel;
+#[path = "loom/ready.rs"]
+mod ready;
 mod support;
 
 use std::sync::Arc;
 
-use atoll_ipc::channel::{Epochs, Region, Status};
-use atoll_ipc::client::{Client, ClientEvent};
-use atoll_ipc::message::Status as Fate;
 use atoll_ipc::record::Kind;
 use atoll_ipc::ring::{Consumer, MIN_WORDS, Memory, Producer, RingError, max_payload};
-use atoll_ipc::server::Server;
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
-use support::{HeapChannel, HeapRing};
+use support::HeapRing;
 
 const SECRET: u64 = 0x5eed;
 
@@ -32,6 +32,20 @@ fn model_within(preemptions: Option<usize>, program: impl Fn() + Sync + Send + '
 /// Explores every interleaving: most programs here are small enough.
 fn model(program: impl Fn() + Sync + Send + 'static) {
     model_within(None, program);
+}
+
+/// Bytes of stack for a thread that has ends of channels on it.
+const STACK: usize = 256 << 10;
+
+/// A thread that has room for ends of channels.
+fn spawn<T: Send + 'static>(part: impl FnOnce() -> T + Send + 'static) -> thread::JoinHandle<T> {
+    // Loom passes the size on to a library that counts in words.
+    thread::Builder::new().stack_size(STACK / size_of::<usize>()).spawn(part).unwrap()
+}
+
+/// [`model_within`] for a program whose first thread has ends of channels, too.
+fn channel_model(preemptions: Option<usize>, program: impl Fn() + Copy + Sync + Send + 'static) {
+    model_within(preemptions, move || spawn(program).join().unwrap());
 }
 
 /// An eventfd: kicks coalesce, and a wait takes them all.
@@ -71,7 +85,7 @@ fn ring() -> (HeapRing, Producer<HeapRing>, Consumer<HeapRing>) {
 fn push(producer: &mut Producer<HeapRing>, value: u64) -> Result<(), RingError> {
     let mut reservation = producer.reserve(8)?;
     reservation.write(0, &value.to_le_bytes());
-    reservation.commit(Kind::Send, 0, value as u32);
+    reservation.commit(Kind::Send, value as u32);
     Ok(())
 }
 
@@ -193,7 +207,7 @@ fn loom_a_producer_that_waits_for_room_is_woken() {
         let (_, mut producer, mut consumer) = ring();
         let longest = max_payload(MIN_WORDS * 8);
         for _ in 0..2 {
-            producer.reserve(longest).unwrap().commit(Kind::Send, 0, 0);
+            producer.reserve(longest).unwrap().commit(Kind::Send, 0);
         }
         let bell = Arc::new(Bell::default());
         let theirs = bell.clone();
@@ -222,67 +236,6 @@ fn loom_a_producer_that_waits_for_room_is_woken() {
 }
 
 #[test]
-fn loom_a_generation_that_changes_under_a_drain_loses_and_repeats_nothing() {
-    model(|| {
-        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
-        let mut server = Server::attach(channel.clone());
-        let clients = thread::spawn(move || {
-            let mut client = Client::attach(channel.clone());
-            client.request(Kind::Send, 1, 0, |_| ()).unwrap();
-            drop(client);
-            channel.status().client_restarts(2);
-            let mut client = Client::attach(channel);
-            while client.request(Kind::Send, 2, 0, |_| ()).is_err() {
-                thread::yield_now();
-            }
-        });
-        for operation in 1..=2 {
-            let request = loop {
-                match server.poll().unwrap() {
-                    Some(request) => break request,
-                    None => thread::yield_now(),
-                }
-            };
-            assert_eq!((request.operation, request.client_epoch()), (operation, operation.into()));
-            server.forget(request);
-        }
-        clients.join().unwrap();
-        assert_eq!(server.poll(), Ok(None));
-    });
-}
-
-#[test]
-fn loom_a_server_that_restarts_under_its_client_leaves_each_call_one_outcome() {
-    model(|| {
-        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
-        let mut server = Server::attach(channel.clone());
-        let mut client = Client::attach(channel.clone());
-        let ticket = client.request(Kind::Call, 1, 0, |_| ()).unwrap();
-        let servers = thread::spawn(move || {
-            let request = server.poll().unwrap().unwrap();
-            let answered = server.reply(request, Fate::Ok, 0, |_| ()).is_ok();
-            let resume = channel.shared().requests().claims().taken;
-            channel.status().server_restarts(2, resume);
-            answered
-        });
-        let mut replied = false;
-        let resume = loop {
-            match client.poll().unwrap() {
-                Some(ClientEvent::Reply(reply)) => {
-                    assert!(!replied && reply.token == ticket.token());
-                    replied = true;
-                    client.release(&reply);
-                }
-                Some(ClientEvent::Restarted { resume }) => break resume,
-                None => thread::yield_now(),
-            }
-        };
-        assert_eq!(servers.join().unwrap(), replied, "a reply that was sent is heard");
-        assert!(ticket.was_taken(resume), "and one that was not will never be");
-    });
-}
-
-#[test]
 fn loom_what_a_live_producer_claims_is_never_behind_what_a_dead_consumer_took() {
     model(|| {
         let (memory, mut producer, mut consumer) = ring();
@@ -297,55 +250,5 @@ fn loom_what_a_live_producer_claims_is_never_behind_what_a_dead_consumer_took() 
         assert_eq!(claims.taken, 32);
         assert!(claims.taken <= claims.tail, "{claims:?}");
         writer.join().unwrap();
-    });
-}
-
-#[test]
-fn loom_notification_bits_add_up_and_none_is_lost() {
-    model(|| {
-        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
-        let bell = Arc::new(Bell::default());
-        let mut server = Server::attach(channel.clone());
-        let (theirs, mut client) = (bell.clone(), Client::attach(channel));
-        let notifier = thread::spawn(move || {
-            for bit in [1, 2] {
-                client.notify(bit);
-                if client.must_kick() {
-                    theirs.kick();
-                }
-            }
-        });
-        let mut bits = 0;
-        while bits != 3 {
-            server.declare_asleep();
-            if !server.is_ready() {
-                bell.wait();
-            }
-            server.declare_awake();
-            let more = server.collect_notifications();
-            assert_eq!(bits & more, 0, "a bit that was raised once is collected once");
-            bits |= more;
-        }
-        notifier.join().unwrap();
-    });
-}
-
-#[test]
-fn loom_the_nucleuss_page_is_read_as_of_one_moment() {
-    // A torn reading takes one switch there and one back; without a bound, the many words of the
-    // page make for days of work.
-    model_within(Some(2), || {
-        let status = Arc::new(Status::default());
-        status.initialise(1, 1, 1);
-        let theirs = status.clone();
-        let reader = thread::spawn(move || {
-            let Epochs { client, server, resume } = theirs.epochs();
-            let moments = [(1, 1, 0), (1, 2, 16), (2, 2, 0)];
-            assert!(moments.contains(&(client, server, resume)), "a moment that never was");
-        });
-        status.server_restarts(2, 16);
-        // The second one fills the view that the reader may be in the middle of.
-        status.client_restarts(2);
-        reader.join().unwrap();
     });
 }

@@ -107,7 +107,7 @@ fn records_of_any_size_arrive_whole_and_in_order() {
                 guard.0.pause();
             };
             reservation.write(0, &payload);
-            reservation.commit(Kind::Send, 0, seed as u32);
+            reservation.commit(Kind::Send, seed as u32);
         }
     });
     let _guard = Guard(alarm.clone());
@@ -157,14 +157,14 @@ fn two_ends_that_sleep_whenever_they_can_are_always_woken() {
     let echo = thread::spawn(move || {
         for _ in 0..rounds {
             let word = next(&mut echo_in, &theirs.1);
-            echo_out.reserve(0).unwrap().commit(Kind::Reply, 0, word);
+            echo_out.reserve(0).unwrap().commit(Kind::Reply, word);
             if echo_out.must_kick() {
                 theirs.0.kick();
             }
         }
     });
     for round in 0..rounds as u32 {
-        out.reserve(0).unwrap().commit(Kind::Call, 0, round);
+        out.reserve(0).unwrap().commit(Kind::Call, round);
         if out.must_kick() {
             bells.1.kick();
         }
@@ -226,7 +226,7 @@ fn a_producer_that_sleeps_until_there_is_room_is_always_woken() {
                 bell.wait();
             }
         }
-        producer.reserve(length).unwrap().commit(Kind::Send, 0, word);
+        producer.reserve(length).unwrap().commit(Kind::Send, word);
     }
     reader.join().unwrap();
 }
@@ -293,7 +293,7 @@ fn each_call_to_servers_that_die_again_and_again_has_one_outcome() {
                 client.read(&reply, 0, &mut bytes);
                 let (_, operation) = waiting.remove(&reply.token).expect("its only outcome");
                 assert_eq!(u32::from_le_bytes(bytes), u32::from(operation));
-                client.release(&reply);
+                client.release(reply);
                 answered += 1;
             }
             Some(ClientEvent::Restarted { resume }) => {

@@ -1,8 +1,12 @@
 //! The boot page: what the nucleus tells a domain. Ring 3 can only read it.
 
-use super::decl::{ABI_VERSION, NAME_MAX, Name};
+use super::decl::{ABI_VERSION, Interface, NAME_MAX, Name};
+use super::host::Crowd;
 use super::layout::CHANNELS_MAX;
 use crate::channel::{Layout, Role};
+
+/// [`BootPage::spin_ns`] of a domain that never sleeps.
+pub const SPIN_ALWAYS: u64 = u64::MAX;
 
 /// First word of a boot page: "ATOLBOOT".
 pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"ATOLBOOT");
@@ -32,14 +36,15 @@ pub struct BootPage {
     pub heap_start: u64,
     /// End of the heap.
     pub heap_end: u64,
-    /// Control page of vCPU 0; the others' follow, a page apart.
-    pub control: u64,
     /// Frequency of the time stamp counter, in Hz.
     pub tsc_hz: u64,
     /// Unix time at which this incarnation was started, in nanoseconds.
     pub started_unix_ns: u64,
-    /// How long waiting for a message is worth spinning before sleeping, in nanoseconds.
+    /// How long waiting for a message is worth spinning before sleeping, in nanoseconds, while
+    /// there are processors for all; [`SPIN_ALWAYS`] for a domain that never sleeps.
     pub spin_ns: u64,
+    /// Whom it shares its processors with.
+    pub crowd: Crowd,
     /// Fresh random bytes for this incarnation.
     pub seed: [u8; 32],
     /// Entries of the channel table.
@@ -65,10 +70,10 @@ impl BootPage {
             vcpus: 1,
             heap_start: 0,
             heap_end: 0,
-            control: super::layout::CONTROL,
             tsc_hz: 0,
             started_unix_ns: 0,
             spin_ns: 0,
+            crowd: Crowd { groups: 0, processors: 0 },
             seed: [0; 32],
             channels: 0,
             arguments: 0,
@@ -86,31 +91,39 @@ pub struct ChannelEntry {
     pub name: Name,
     /// The other end: a domain's name, or the gateway's address cut to size.
     pub peer: [u8; NAME_MAX],
+    /// What is spoken on the port.
+    pub interface: Interface,
+    /// The port's unique identifier (CHORUS): no other port, of this system or another, has it,
+    /// and it stays when the server restarts.
+    pub port_id: [u8; 16],
     /// This domain's end, a [`Role`] as its code.
     pub role: u32,
     /// The server's port, as its place in the image's port table.
     pub port: u32,
     /// Where the channel is mapped.
     pub address: u64,
-    /// Bytes of request data.
-    pub requests: u32,
-    /// Bytes of reply data.
-    pub replies: u32,
+    /// Sizes of its areas.
+    pub layout: Layout,
     /// The doorbell's I/O port.
     pub doorbell: u32,
+    /// On a client's side: the channel's number at the server, for the ready page at
+    /// [`ALERTS`](super::layout::ALERTS); [`NO_ALERT`] if there is none.
+    pub alert: u32,
+    /// The number of the domain at the other end, or [`NO_DOMAIN`].
+    pub peer_domain: u32,
     /// Zero.
     pub reserved: u32,
 }
+
+/// [`ChannelEntry::alert`] of a channel whose server has no ready page.
+pub const NO_ALERT: u32 = u32::MAX;
+/// [`ChannelEntry::peer_domain`] of a channel whose other end is the nucleus.
+pub const NO_DOMAIN: u32 = u32::MAX;
 
 impl ChannelEntry {
     /// Which end this domain has.
     pub const fn role(&self) -> Role {
         if self.role == Role::Client as u32 { Role::Client } else { Role::Server }
-    }
-
-    /// Sizes of the data areas.
-    pub const fn layout(&self) -> Layout {
-        Layout { requests: self.requests, replies: self.replies }
     }
 }
 

@@ -3,7 +3,7 @@
 
 /// Version of everything in this crate that a guest and the nucleus must agree on. An image of
 /// another version is refused at load.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// ELF section that holds one [`ServerDecl`].
 pub const SERVER_SECTION: &str = ".atoll.server";
@@ -109,6 +109,40 @@ impl PortKind {
     }
 }
 
+/// What is spoken on a port: an interface's identity, by which a client and a server make sure
+/// that they mean the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Interface {
+    /// The interface's name.
+    pub name: Name,
+    /// Its version, raised by whoever changes its meaning.
+    pub version: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// A hash over its operations and their types, or 0 where they are not declared: so that a
+    /// change is noticed even if nobody raised the version.
+    pub fingerprint: u64,
+}
+
+impl Interface {
+    /// An interface with a typed definition.
+    pub const fn new(name: Name, version: u32, fingerprint: u64) -> Self {
+        Self { name, version, reserved: 0, fingerprint }
+    }
+
+    /// An interface without one.
+    pub const fn untyped(name: Name, version: u32) -> Self {
+        Self::new(name, version, 0)
+    }
+}
+
+impl core::fmt::Display for Interface {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "`{}` version {}", self.name, self.version)
+    }
+}
+
 /// One server program, as its image declares it.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
@@ -133,6 +167,8 @@ pub struct PortDecl {
     pub name: Name,
     /// What it carries: a [`PortKind`] as its code.
     pub kind: u32,
-    /// Version of the interface spoken on it.
-    pub version: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// What is spoken on it.
+    pub interface: Interface,
 }

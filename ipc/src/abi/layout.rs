@@ -12,6 +12,9 @@
 //! | [`IMAGE`] | | the image's segments, a guard page after them | by segment |
 //! | | | a stack for each vCPU, a guard page before each | read, write |
 //! | | end of memory | heap, from the next multiple of 2 MiB | read, write |
+//! | [`HOST`] | + [`HOST_SIZE`] | host page: who runs, and on how many processors | read |
+//! | [`READY`] | + a page | the domain's ready page: which of its channels want attention | read, write |
+//! | [`ALERTS`] | + a page a channel | where this domain is the client: the server's ready page | read, write |
 //! | [`CHANNELS`] | | channels, [`CHANNEL_STRIDE`] apart: status page, then the rest | read; read, write |
 
 /// Bytes of a page.
@@ -27,12 +30,20 @@ pub const BOOT: u64 = 0x10_0000;
 pub const BOOT_SIZE: u64 = 64 << 10;
 /// The control page of vCPU 0; the others' follow.
 pub const CONTROL: u64 = 0x14_0000;
-/// Page tables.
-pub const TABLES: u64 = 0x20_0000;
+/// Page tables: up to two for each channel.
+pub const TABLES: u64 = 0x16_0000;
 /// Lowest address of an image segment.
 pub const IMAGE: u64 = 0x40_0000;
 /// End of the window for image segments.
 pub const IMAGE_END: u64 = 0x4000_0000;
+/// The host page (two, in fact).
+pub const HOST: u64 = 0x3f_0000_0000;
+/// Bytes of the host page.
+pub const HOST_SIZE: u64 = size_of::<super::HostPage>() as u64;
+/// The domain's ready page.
+pub const READY: u64 = HOST + 0x1_0000;
+/// The ready page of the server of channel 0; the others' follow, a page a channel.
+pub const ALERTS: u64 = HOST + 0x10_0000;
 /// The first channel.
 pub const CHANNELS: u64 = 0x40_0000_0000;
 /// From one channel to the next.
@@ -41,6 +52,6 @@ pub const CHANNEL_STRIDE: u64 = 0x4000_0000;
 /// Most vCPUs of a domain.
 pub const VCPUS_MAX: u32 = 16;
 /// Most channels of a domain, both roles together.
-pub const CHANNELS_MAX: u32 = 256;
+pub const CHANNELS_MAX: u32 = crate::ready::CHANNELS_MAX as u32;
 /// Most memory of a domain, in bytes.
 pub const MEMORY_MAX: u64 = 64 << 30;

@@ -2,11 +2,14 @@
 
 use std::boxed::Box;
 use std::vec;
+use std::vec::Vec;
 
 use super::*;
 use proptest::prelude::*;
 
 const RING: u64 = 4096;
+const SMALL: Layout =
+    Layout { requests: 4096, replies: 8192, lent_requests: 4096, lent_replies: 12288 };
 
 fn status() -> Box<Status> {
     let status = Box::<Status>::default();
@@ -90,42 +93,73 @@ fn each_end_has_the_other_for_a_peer() {
 
 #[test]
 fn a_layout_is_valid_for_powers_of_two_within_bounds() {
-    let valid = |requests, replies| Layout { requests, replies }.is_valid();
-    assert!(Layout::DEFAULT.is_valid() && valid(4096, 1 << 28));
-    for size in [0, 2048, 4097, 6144, 1 << 29, u32::MAX] {
+    let valid = |requests, replies| Layout { requests, replies, ..Layout::PLAIN }.is_valid();
+    assert!(Layout::DEFAULT.is_valid() && Layout::PLAIN.is_valid() && valid(4096, 1 << 27));
+    for size in [0, 2048, 4097, 6144, 1 << 28, u32::MAX] {
         assert!(!valid(size, 4096) && !valid(4096, size), "{size}");
     }
 }
 
 #[test]
-fn a_layout_leaves_room_for_both_rings_and_the_two_pages_before() {
-    let layout = Layout { requests: 4096, replies: 8192 };
-    assert_eq!(layout.total(), 8192 + 4096 + 8192);
-    assert_eq!((layout.max_request(), layout.max_reply()), (2048 - 16, 4096 - 16));
+fn pools_are_whole_pages_or_none() {
+    let valid = |lent_requests, lent_replies| {
+        Layout { lent_requests, lent_replies, ..Layout::DEFAULT }.is_valid()
+    };
+    for size in [0, 4096, 12288, 1 << 27] {
+        assert!(valid(size, 0) && valid(0, size), "{size}");
+    }
+    for size in [1, 64, 4095, 4097, (1 << 27) + 4096, u32::MAX] {
+        assert!(!valid(size, 0) && !valid(0, size), "{size}");
+    }
 }
 
+#[test]
+fn a_layout_leaves_room_for_all_areas_and_the_two_pages_before() {
+    let plain = Layout { lent_requests: 0, lent_replies: 0, ..SMALL };
+    assert_eq!(plain.total(), 8192 + 4096 + 8192);
+    assert_eq!(SMALL.total(), (2 << 20) + 4096 + 12288, "pools begin at a large page");
+}
+
+#[test]
+fn the_longest_message_goes_through_the_ring_or_the_pool_whichever_carries_more() {
+    assert_eq!((SMALL.max_request(), SMALL.max_reply()), (2048, 6144));
+    let plain = Layout { lent_requests: 0, lent_replies: 0, ..SMALL };
+    assert_eq!((plain.max_request(), plain.max_reply()), (2048 - 16, 4096 - 16));
+}
+
+#[derive(Clone)]
 #[repr(C, align(4096))]
-struct Pages([u64; (8192 + 4096 + 8192) / 8]);
+struct Page([u64; 512]);
 
 #[test]
 fn a_mapped_channel_lays_its_parts_out_without_overlap() {
-    let layout = Layout { requests: 4096, replies: 8192 };
-    let mut memory = vec![Pages([0; _])];
+    let mut memory = vec![Page([0; _]); SMALL.total() / 4096];
     let base = memory.as_mut_ptr().cast::<u8>();
     // SAFETY: `memory` is as large as the layout, page-aligned, outlives `channel`, and is not
     // touched by other means before `channel` is last used.
-    let channel = unsafe { Mapped::at(base, layout) };
-    assert_eq!((channel.requests().len(), channel.replies().len()), (512, 1024));
+    let channel = unsafe { Mapped::at(base, SMALL) };
+    let areas = [
+        (channel.requests(), 512),
+        (channel.replies(), 1024),
+        (channel.lent_requests(), 512),
+        (channel.lent_replies(), 1536),
+    ];
+    let mut mark = 4;
+    for (area, words) in areas {
+        assert_eq!(area.len(), words);
+        area[0].store(mark, Relaxed);
+        area[words - 1].store(mark + 1, Relaxed);
+        mark += 2;
+    }
     channel.status().initialise(0, 1, 2);
     channel.shared().notifications(Role::Server).store(3, Relaxed);
-    channel.requests()[0].store(4, Relaxed);
-    channel.requests()[511].store(5, Relaxed);
-    channel.replies()[0].store(6, Relaxed);
-    channel.replies()[1023].store(7, Relaxed);
     assert_eq!(channel.status().epochs(), Epochs { client: 1, server: 2, resume: 0 });
     assert_eq!(channel.shared().notifications(Role::Server).load(Relaxed), 3);
-    let words = memory[0].0;
-    assert_eq!([words[1024], words[1535], words[1536], words[2559]], [4, 5, 6, 7]);
+    let pools = 2 << 20 >> 3;
+    let rings = [1024, 1535, 1536, 2559];
+    let ends = rings.into_iter().chain([0, 511, 512, 2047].map(|at| pools + at));
+    let found: Vec<u64> = ends.map(|at: usize| memory[at / 512].0[at % 512]).collect();
+    assert_eq!(found, [4, 5, 6, 7, 8, 9, 10, 11]);
 }
 
 /// What two honest ends say, the client being in epoch 2.

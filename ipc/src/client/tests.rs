@@ -1,6 +1,9 @@
 //! The client's end, step by step against an honest server.
 
+use std::vec::Vec;
+
 use super::*;
+use crate::server::IN_SERVICE_MAX;
 use crate::server::Server;
 use crate::support::HeapChannel;
 
@@ -30,21 +33,78 @@ fn a_call_is_answered_with_its_own_token() {
     client.read(&reply, 0, &mut bytes);
     assert_eq!((&bytes, reply.len()), (b"answer", 6));
     assert_eq!((reply.token, reply.status), (ticket.token(), Status::Denied));
-    assert!(!client.release(&reply), "nobody waits for room");
+    client.release(reply);
+    assert!(!client.must_kick(), "nobody waits for room");
     assert_eq!(client.poll(), Ok(None));
 }
 
 #[test]
-fn a_reply_is_shown_until_it_is_released() {
-    let (_, mut client, mut server) = both();
+fn replies_are_taken_in_order_and_hold_their_room_until_the_oldest_is_released() {
+    let (channel, mut client, mut server) = both();
+    let tickets = [call(&mut client, b"1"), call(&mut client, b"2")];
+    for _ in tickets {
+        let request = server.poll().unwrap().unwrap();
+        server.reply(request, Status::Ok, 0, |_| ()).unwrap();
+    }
+    let [first, second] = tickets.map(|ticket| {
+        let Ok(Some(ClientEvent::Reply(reply))) = client.poll() else { panic!("no reply") };
+        assert_eq!(reply.token, ticket.token());
+        reply
+    });
+    assert_eq!(client.poll(), Ok(None), "a reply is told once");
+    let head = || channel.shared().replies().claims().head;
+    client.release(second);
+    assert_eq!(head(), 0);
+    client.release(first);
+    assert_eq!(head(), 32);
+}
+
+#[test]
+fn a_client_that_releases_nothing_is_told_so_and_hears_again_when_it_does() {
+    let channel = HeapChannel::new(1024, 1024);
+    let (mut client, mut server) =
+        (Client::attach(channel.clone()), Server::attach(channel.clone()));
+    let mut held = Vec::new();
+    for _ in 0..=IN_SERVICE_MAX {
+        call(&mut client, b"");
+        let request = server.poll().unwrap().unwrap();
+        server.reply(request, Status::Ok, 0, |_| ()).unwrap();
+    }
+    while let Ok(Some(ClientEvent::Reply(reply))) = client.poll() {
+        held.push(reply);
+    }
+    assert_eq!(held.len(), IN_SERVICE_MAX);
+    assert_eq!(client.poll(), Err(IpcError::Exhausted));
+    client.release(held.swap_remove(0));
+    assert!(matches!(client.poll(), Ok(Some(ClientEvent::Reply(_)))));
+}
+
+#[test]
+fn a_reply_of_a_dead_server_reads_as_zeros_and_gives_no_room_back() {
+    let (channel, mut client, mut server) = both();
+    call(&mut client, b"");
+    let request = server.poll().unwrap().unwrap();
+    server.reply(request, Status::Ok, 3, |room| room.write(0, b"old")).unwrap();
+    let Ok(Some(ClientEvent::Reply(stale))) = client.poll() else { panic!("no reply") };
+    channel.status().server_restarts(2, channel.shared().requests().claims().taken);
+    assert!(matches!(client.poll(), Ok(Some(ClientEvent::Restarted { .. }))));
+    let mut bytes = [9; 3];
+    client.read(&stale, 0, &mut bytes);
+    assert_eq!(bytes, [0; 3]);
+    client.release(stale);
+    assert_eq!(channel.shared().replies().claims().head, 0);
+}
+
+#[test]
+fn a_reply_that_nobody_asked_for_is_counted_when_it_is_rejected() {
+    let (channel, mut client, mut server) = both();
     call(&mut client, b"");
     let request = server.poll().unwrap().unwrap();
     server.reply(request, Status::Ok, 0, |_| ()).unwrap();
-    let first = client.poll();
-    assert_eq!(client.poll(), first);
-    let Ok(Some(ClientEvent::Reply(reply))) = first else { panic!("no reply") };
-    client.release(&reply);
-    assert_eq!(client.poll(), Ok(None));
+    let Ok(Some(ClientEvent::Reply(reply))) = client.poll() else { panic!("no reply") };
+    client.reject(reply);
+    assert_eq!(channel.shared().replies().counts().rejected, 1);
+    assert_eq!(channel.shared().replies().claims().head, 16, "its room comes back");
 }
 
 #[test]
@@ -70,7 +130,7 @@ fn replies_that_a_dead_server_left_are_read_before_its_death_is_told() {
     assert!(client.is_ready());
     let Ok(Some(ClientEvent::Reply(reply))) = client.poll() else { panic!("no reply") };
     assert_eq!(reply.token, answered.token());
-    client.release(&reply);
+    client.release(reply);
     assert_eq!(client.poll(), Ok(Some(ClientEvent::Restarted { resume })));
     assert!(taken.was_taken(resume) && !unread.was_taken(resume));
     assert_eq!(client.server_epoch(), 2);
@@ -102,7 +162,7 @@ fn a_request_in_the_reply_ring_is_a_breach_of_the_protocol() {
     call(&mut client, b"");
     let request = server.poll().unwrap().unwrap();
     server.reply(request, Status::Ok, 0, |_| ()).unwrap();
-    let head = Head { length: 0, kind: Kind::Call, flags: 0, word: 0 };
+    let head = Head { length: 0, kind: Kind::Call, items: 0, word: 0 };
     channel.replies()[1].store(head.to_bits(), Relaxed);
     assert_eq!(client.poll(), Err(IpcError::Protocol));
 }
@@ -158,5 +218,5 @@ fn notification_bits_add_up_until_they_are_collected() {
 fn tokens_differ_between_the_calls_of_neighbouring_records() {
     assert_ne!(Ticket::at(0).token(), Ticket::at(16).token());
     assert_eq!(Ticket::at(16).token(), 1);
-    assert_eq!(Ticket::at(1 << 36).token(), 0, "tokens repeat after 64 GiB, far above any ring");
+    assert_eq!(Ticket::at(1 << 28).token(), 0, "tokens repeat after 256 MiB, above any ring");
 }

@@ -218,22 +218,20 @@ impl World {
         let Some(event) = self.client.poll().unwrap() else { return false };
         assert!(ready, "an event that `is_ready` did not see");
         match event {
-            ClientEvent::Reply(reply) => self.hear_reply(&reply),
+            ClientEvent::Reply(reply) => self.hear_reply(reply),
             ClientEvent::Restarted { resume } => self.hear_of_restart(resume),
         }
         true
     }
 
-    fn hear_reply(&mut self, reply: &Reply) {
+    fn hear_reply(&mut self, reply: Reply) {
         let mut payload = [0; WORD];
-        self.client.read(reply, 0, &mut payload);
+        self.client.read(&reply, 0, &mut payload);
         let waiting = self.waiting.remove(&reply.token);
         let (_, id) = waiting.expect("a reply to a call that has its outcome already");
         assert_eq!(number(&payload), id, "a reply to another call");
         self.answered += 1;
-        if self.client.release(reply) {
-            self.awake.server = true;
-        }
+        self.client.release(reply);
     }
 
     fn hear_of_restart(&mut self, resume: u64) {

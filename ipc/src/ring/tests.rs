@@ -53,7 +53,7 @@ fn ring_at(position: u64) -> Ends {
 fn push(producer: &mut Producer<HeapRing>, length: usize) -> Result<u64, RingError> {
     let mut reservation = producer.reserve(length)?;
     reservation.write(0, &pattern(length as u64, length));
-    Ok(reservation.commit(Kind::Send, 0, length as u32))
+    Ok(reservation.commit(Kind::Send, length as u32))
 }
 
 fn take(consumer: &mut Consumer<HeapRing>) -> Option<Record> {
@@ -89,7 +89,7 @@ fn a_key_is_odd_and_differs_between_generations_and_secrets() {
 #[test]
 fn the_longest_payload_takes_up_half_of_the_ring() {
     assert_eq!(MAX, 48);
-    assert_eq!(record::size(max_payload(1 << 20)), 1 << 19);
+    assert_eq!(record::size(0, max_payload(1 << 20)), 1 << 19);
     assert_eq!(max_payload(1 << 28), record::LENGTH_MAX);
 }
 
@@ -98,7 +98,7 @@ fn a_record_of_any_length_passes_at_any_offset_with_the_pad_it_needs() {
     for offset in (0..BYTES).step_by(16) {
         for length in each(MAX, 15) {
             let (_, mut producer, mut consumer) = ring_at(BYTES + offset);
-            let size = record::size(length) as u64;
+            let size = record::size(0, length) as u64;
             let pad = if offset + size > BYTES { BYTES - offset } else { 0 };
             assert_eq!(push(&mut producer, length), Ok(BYTES + offset + pad));
             assert_eq!(producer.tail(), BYTES + offset + pad + size);
@@ -163,9 +163,9 @@ fn nothing_is_visible_before_the_commit() {
     let mut reservation = producer.reserve(16).unwrap();
     reservation.write(0, &[1; 16]);
     assert_eq!(consumer.peek(), Ok(None));
-    reservation.commit(Kind::Call, 3, 77);
+    reservation.commit(Kind::Call, 77);
     let record = consumer.peek().unwrap().unwrap();
-    assert_eq!(record.head, Head { length: 16, kind: Kind::Call, flags: 3, word: 77 });
+    assert_eq!(record.head, Head { length: 16, kind: Kind::Call, items: 0, word: 77 });
     assert_eq!((record.position, record.end()), (0, 32));
 }
 
@@ -176,7 +176,7 @@ fn parts_may_be_written_and_read_in_any_order() {
     reservation.write(16, &[3; 4]);
     reservation.write(0, &[1; 8]);
     reservation.write(8, &[2; 8]);
-    reservation.commit(Kind::Send, 0, 0);
+    reservation.commit(Kind::Send, 0);
     let record = take(&mut consumer).unwrap();
     let mut part = [0; 4];
     for (offset, value) in [(16, 3), (8, 2), (0, 1)] {

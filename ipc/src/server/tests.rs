@@ -1,4 +1,8 @@
-//! The server's end, step by step, and the book-keeping of what is in service.
+//! The server's end, step by step. `owed` is about clients that do not read, `cancelled` about those
+//! that no longer wait.
+
+mod cancelled;
+mod owed;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -7,6 +11,7 @@ use std::vec::Vec;
 use super::*;
 use crate::channel::{self, Shared};
 use crate::client::{Client, ClientEvent};
+use crate::record::Head;
 use crate::support::HeapChannel;
 use crate::sync::AtomicU64;
 
@@ -23,39 +28,6 @@ fn send(client: &mut Client<HeapChannel>, kind: Kind, operation: u16) {
 
 fn head_of_requests(channel: &HeapChannel) -> u64 {
     channel.shared().requests().claims().head
-}
-
-#[test]
-fn space_is_given_back_up_to_the_oldest_request_in_service() {
-    let mut in_service = InService::new();
-    let slots: Vec<u64> = (1..=4).map(|n| in_service.open(n * 16)).collect();
-    assert_eq!(in_service.close(slots[1]), None);
-    assert_eq!(in_service.close(slots[0]), Some(32));
-    assert_eq!(in_service.close(slots[3]), None);
-    assert_eq!(in_service.close(slots[2]), Some(64));
-    assert_eq!(in_service.answered, 0);
-}
-
-#[test]
-fn slots_are_used_again_for_ever() {
-    let mut in_service = InService::new();
-    for lap in 0..3 * IN_SERVICE_MAX as u64 {
-        let (first, second) = (in_service.open(lap * 32 + 16), in_service.open(lap * 32 + 32));
-        assert_eq!(in_service.close(second), None);
-        assert_eq!(in_service.close(first), Some(lap * 32 + 32));
-    }
-    assert!(!in_service.is_full());
-}
-
-#[test]
-fn a_full_house_answered_backwards_is_given_back_at_once() {
-    let mut in_service = InService::new();
-    let slots: Vec<u64> = (1..=IN_SERVICE_MAX as u64).map(|n| in_service.open(n * 16)).collect();
-    assert!(in_service.is_full());
-    for &slot in slots[1..].iter().rev() {
-        assert_eq!(in_service.close(slot), None);
-    }
-    assert_eq!(in_service.close(slots[0]), Some(IN_SERVICE_MAX as u64 * 16));
 }
 
 #[test]
@@ -122,7 +94,8 @@ fn a_reply_into_a_full_ring_brings_its_request_back_until_the_client_has_read() 
     assert_eq!(error, IpcError::Full);
     server.declare_starved();
     let Ok(Some(ClientEvent::Reply(reply))) = client.poll() else { panic!("no reply") };
-    assert!(client.release(&reply), "the server waits for this room");
+    client.release(reply);
+    assert!(client.must_kick(), "the server waits for this room");
     server.reply(request, Status::Ok, 0, |_| ()).unwrap();
 }
 
@@ -199,6 +172,14 @@ impl Region for Interrupted {
     fn replies(&self) -> &[AtomicU64] {
         self.0.replies()
     }
+
+    fn lent_requests(&self) -> &[AtomicU64] {
+        self.0.lent_requests()
+    }
+
+    fn lent_replies(&self) -> &[AtomicU64] {
+        self.0.lent_replies()
+    }
 }
 
 #[test]
@@ -237,7 +218,7 @@ fn a_client_that_broke_the_protocol_is_heard_again_after_its_restart() {
 fn flags_that_this_version_does_not_know_are_refused() {
     let (channel, mut client, mut server) = both();
     send(&mut client, Kind::Call, 1);
-    let head = Head { length: 0, kind: Kind::Call, flags: 1, word: 1 };
+    let head = Head { length: 0, kind: Kind::Call, items: 0, word: 1 << 16 | 1 };
     channel.requests()[1].store(head.to_bits(), Relaxed);
     assert_eq!(server.poll(), Err(IpcError::Protocol));
 }
@@ -247,7 +228,7 @@ fn what_a_dead_client_planted_for_its_successor_is_not_taken_for_its_successors(
     let (channel, _, mut server) = both();
     // The dead client knew the secret of its time, so it could compute the next key from it.
     let secret = channel.status().snapshot().secrets.requests;
-    let head = Head { length: 0, kind: Kind::Send, flags: 0, word: 6 };
+    let head = Head { length: 0, kind: Kind::Send, items: 0, word: 6 };
     channel.requests()[1].store(head.to_bits(), Relaxed);
     channel.requests()[0].store(ring::key(secret, 2), Relaxed);
     channel.status().renew(0xfeed);

@@ -1,95 +1,10 @@
-//! Rings and channels on the heap, for tests: inside the crate, beside it, and under loom.
+//! What tests share: inside the crate, beside it, and under loom.
 
-#![allow(dead_code, reason = "each test binary uses another part of it")]
+#![allow(dead_code, unused_imports, reason = "each test binary uses another part of it")]
 
-use std::boxed::Box;
-use std::fmt;
-use std::sync::Arc;
+pub mod heap;
 
-use atoll_ipc::channel::{Region, Shared, Status};
-use atoll_ipc::ring::{Control, Memory};
-use atoll_ipc::sync::AtomicU64;
-
-/// A data area of zeros.
-fn zeros(words: usize) -> Box<[AtomicU64]> {
-    (0..words).map(|_| AtomicU64::new(0)).collect()
-}
-
-/// A ring that both ends hold.
-#[derive(Clone)]
-pub struct HeapRing(Arc<(Control, Box<[AtomicU64]>)>);
-
-impl HeapRing {
-    pub fn new(words: usize) -> Self {
-        Self(Arc::new((Control::default(), zeros(words))))
-    }
-}
-
-impl fmt::Debug for HeapRing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HeapRing({} words)", self.0.1.len())
-    }
-}
-
-impl Memory for HeapRing {
-    fn control(&self) -> &Control {
-        &self.0.0
-    }
-
-    fn data(&self) -> &[AtomicU64] {
-        &self.0.1
-    }
-}
-
-struct Parts {
-    status: Box<Status>,
-    shared: Box<Shared>,
-    requests: Box<[AtomicU64]>,
-    replies: Box<[AtomicU64]>,
-}
-
-/// A channel that both ends and the nucleus hold. Its rings may be smaller than a real one's, so
-/// that tests reach their ends soon.
-#[derive(Clone)]
-pub struct HeapChannel(Arc<Parts>);
-
-impl HeapChannel {
-    /// A channel whose two ends are in epoch 1.
-    pub fn new(request_words: usize, reply_words: usize) -> Self {
-        let parts = Parts {
-            status: Box::default(),
-            shared: Box::default(),
-            requests: zeros(request_words),
-            replies: zeros(reply_words),
-        };
-        parts.status.initialise(0x5eed, 1, 1);
-        Self(Arc::new(parts))
-    }
-}
-
-impl fmt::Debug for HeapChannel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "HeapChannel({} + {} words)", self.0.requests.len(), self.0.replies.len())
-    }
-}
-
-impl Region for HeapChannel {
-    fn status(&self) -> &Status {
-        &self.0.status
-    }
-
-    fn shared(&self) -> &Shared {
-        &self.0.shared
-    }
-
-    fn requests(&self) -> &[AtomicU64] {
-        &self.0.requests
-    }
-
-    fn replies(&self) -> &[AtomicU64] {
-        &self.0.replies
-    }
-}
+pub use heap::{HeapChannel, HeapRing, Words};
 
 /// How many cases a property is tried with; Miri, a thousand times slower, gets a handful.
 #[cfg(not(loom))]

@@ -53,7 +53,7 @@ fn value() -> impl Strategy<Value = u64> {
 fn header() -> impl Strategy<Value = u64> {
     let length = prop_oneof![0..300_u32, any::<u32>()];
     prop_oneof![
-        3 => (length, 0..6_u64).prop_map(|(length, kind)| u64::from(length & 0x00ff_ffff) | kind << 24),
+        3 => (length, 0..7_u64, 0..3_u64).prop_map(|(length, kind, items)| u64::from(length & 0x00ff_ffff) | kind << 24 | items << 28),
         1 => any::<u64>(),
     ]
 }
@@ -125,7 +125,7 @@ impl Victims {
         match self.consumer.peek() {
             Ok(Some(record)) => {
                 assert!(record.len() <= max_payload(bytes as usize));
-                assert!(record.position % bytes + record::size(record.len()) as u64 <= bytes);
+                assert!(record.position % bytes + record.head.size() as u64 <= bytes);
                 read(&self.consumer, &record);
                 self.consumer.take(&record);
                 assert!(self.consumer.cursor - before < 2 * bytes);
@@ -185,7 +185,7 @@ fn a_head_beyond_the_tail_or_behind_an_earlier_head_is_a_breach_of_the_protocol(
 
 #[test]
 fn a_pad_is_refused_where_none_is_needed() {
-    let pad = |length: u32| Head { length, kind: Kind::Pad, flags: 0, word: 0 }.to_bits();
+    let pad = |length: u32| Head { length, kind: Kind::Pad, items: 0, word: 0 }.to_bits();
     for (offset, length) in [(0, BYTES as u32 - 16), (16, 0), (16, 16), (BYTES - 16, 16)] {
         let (memory, producer, consumer) = ring_at(BYTES + offset);
         let mut victims = Victims { memory, producer, consumer };
@@ -199,7 +199,7 @@ fn a_pad_is_refused_where_none_is_needed() {
 fn two_pads_in_a_row_are_refused() {
     let (memory, producer, consumer) = ring_at(BYTES - 16);
     let mut victims = Victims { memory, producer, consumer };
-    let pad = Head { length: 0, kind: Kind::Pad, flags: 0, word: 0 }.to_bits();
+    let pad = Head { length: 0, kind: Kind::Pad, items: 0, word: 0 }.to_bits();
     victims.forge(pad);
     let data = victims.memory.data();
     data[0].store(BYTES ^ victims.consumer.key, Relaxed);

@@ -16,7 +16,7 @@ enum Op {
         share: u8,
         part: usize,
         kind: u8,
-        flags: u8,
+        item: Option<Item>,
         word: u32,
     },
     /// Reserve and write, but never commit.
@@ -34,10 +34,15 @@ enum Op {
     RestartConsumer,
 }
 
+fn item() -> impl Strategy<Value = Option<Item>> {
+    let lent = |(offset, length)| Item::Lent { offset, length };
+    prop::option::weighted(0.3, any::<(u64, u32)>().prop_map(lent))
+}
+
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
-        8 => (any::<u8>(), 1..9_usize, 2..=4_u8, 0..16_u8, any::<u32>())
-            .prop_map(|(share, part, kind, flags, word)| Op::Push { share, part, kind, flags, word }),
+        8 => (any::<u8>(), 1..9_usize, 2..=4_u8, item(), any::<u32>())
+            .prop_map(|(share, part, kind, item, word)| Op::Push { share, part, kind, item, word }),
         2 => any::<u8>().prop_map(|share| Op::Drop { share }),
         8 => Just(Op::Take),
         5 => (0..4_usize).prop_map(|count| Op::Release { count }),
@@ -53,6 +58,7 @@ struct Message {
     position: u64,
     end: u64,
     head: Head,
+    item: Option<Item>,
     payload: Vec<u8>,
 }
 
@@ -88,8 +94,9 @@ impl Pair {
         }
     }
 
-    fn length(&self, share: u8) -> usize {
-        self.producer.max_payload() * usize::from(share) / 255
+    fn length(&self, share: u8, item: Option<Item>) -> usize {
+        let longest = self.producer.max_payload() - item.map_or(0, |_| ITEM);
+        longest * usize::from(share) / 255
     }
 
     fn is_followed(&self) -> bool {
@@ -97,11 +104,11 @@ impl Pair {
     }
 
     /// Where a record of this length would lie, if it fits now.
-    fn place(&self, length: usize) -> Option<(u64, u64)> {
+    fn place(&self, items: u8, length: usize) -> Option<(u64, u64)> {
         if !self.is_followed() {
             return None;
         }
-        let size = (16 + length.div_ceil(16) * 16) as u64;
+        let size = (16 + usize::from(items) * 16 + length.div_ceil(16) * 16) as u64;
         let left = self.bytes - self.tail % self.bytes;
         let position = if size > left { self.tail + left } else { self.tail };
         let fits = position + size - self.head <= self.bytes;
@@ -110,12 +117,13 @@ impl Pair {
 
     fn apply(&mut self, op: &Op) {
         match *op {
-            Op::Push { share, part, kind, flags, word } => {
+            Op::Push { share, part, kind, item, word } => {
                 let kind = [Kind::Call, Kind::Send, Kind::Reply][usize::from(kind) - 2];
-                let length = self.length(share);
-                self.push(part * WORD, Head { length: length as u32, kind, flags, word });
+                let length = self.length(share, item) as u32;
+                let items = u8::from(item.is_some());
+                self.push(part * WORD, Head { length, kind, items, word }, item);
             }
-            Op::Drop { share } => self.reserve_and_drop(self.length(share)),
+            Op::Drop { share } => self.reserve_and_drop(self.length(share, None)),
             Op::Take => self.take(),
             Op::Release { count } => self.release(count),
             Op::RestartProducer if self.is_followed() => {
@@ -140,27 +148,27 @@ impl Pair {
         }
     }
 
-    fn push(&mut self, part: usize, head: Head) {
+    fn push(&mut self, part: usize, head: Head, item: Option<Item>) {
         let length = head.length as usize;
         self.pushed += 1;
         let payload = pattern(self.pushed, length);
-        let place = self.place(length);
-        match self.producer.reserve(length) {
+        let place = self.place(head.items, length);
+        match self.producer.reserve_with(item, length) {
             Ok(mut reservation) => {
                 let (position, end) = place.expect("the model has no room");
                 for (at, bytes) in payload.chunks(part).enumerate() {
                     reservation.write(at * part, bytes);
                 }
-                assert_eq!(reservation.commit(head.kind, head.flags, head.word), position);
+                assert_eq!(reservation.commit(head.kind, head.word), position);
                 self.tail = end;
-                self.published.push_back(Message { position, end, head, payload });
+                self.published.push_back(Message { position, end, head, item, payload });
             }
             Err(error) => assert_eq!((error, place), (RingError::Full, None)),
         }
     }
 
     fn reserve_and_drop(&mut self, length: usize) {
-        let place = self.place(length);
+        let place = self.place(0, length);
         match self.producer.reserve(length) {
             Ok(mut reservation) => {
                 assert!(place.is_some());
@@ -182,8 +190,8 @@ impl Pair {
             self.head = message.position;
         }
         assert_eq!(
-            (record.position, record.end(), record.head),
-            (message.position, message.end, message.head)
+            (record.position, record.end(), record.head, record.item),
+            (message.position, message.end, message.head, message.item)
         );
         self.consumer.take(&record);
         self.cursor = message.end;

@@ -1,0 +1,299 @@
+//! Calls under way: several at a time through one channel, each with one outcome.
+//!
+//! This is RC 4000's asynchronous exchange from the client's side. *Send message* is
+//! [`Calls::start`]; *wait answer* is [`Calls::outcome`], asked until it says something. Answers
+//! may come in any order: one that comes before it is asked for is kept, and its room in the ring
+//! given back at once, so that a caller who is in no hurry holds nobody up. (Keeping it is the one
+//! thing in this crate that allocates.)
+//!
+//! Each call that was started has exactly one outcome: its reply, [`IpcError::PeerRestarted`],
+//! [`IpcError::PeerGone`], or, if the caller gives it up, none that anybody waits for.
+
+extern crate alloc;
+
+use alloc::boxed::Box;
+use alloc::vec;
+
+use crate::channel::{Region, Requests};
+use crate::client::{Client, ClientEvent, Reply, Ticket};
+use crate::lend::Loan;
+use crate::message::{IpcError, Status};
+use crate::record::Kind;
+use crate::ring::Reservation;
+
+/// Most calls of one channel that are under way at a time.
+pub const CALLS_MAX: usize = 64;
+
+/// How a call ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Its reply, in the ring: read it, then [release](Client::release) it.
+    Reply(Reply),
+    /// Its reply, as it was kept.
+    Kept(Kept),
+}
+
+/// A reply that came before it was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// The call's fate.
+    pub status: Status,
+    /// The payload.
+    pub payload: Box<[u8]>,
+    /// A copy of the buffer that came with it.
+    pub lent: Option<Box<[u8]>>,
+}
+
+#[derive(Debug)]
+enum State {
+    Waiting,
+    /// Nobody waits for its reply any more, but it may still come.
+    GivenUp,
+    Ended(Result<Kept, IpcError>),
+}
+
+#[derive(Debug)]
+struct Call {
+    ticket: Ticket,
+    state: State,
+}
+
+/// A client's end with the calls that are under way.
+#[derive(Debug)]
+pub struct Calls<R> {
+    client: Client<R>,
+    /// Oldest first: replies mostly come in this order.
+    calls: [Option<Call>; CALLS_MAX],
+    /// The oldest call and the place of the next; both only grow.
+    oldest: usize,
+    next: usize,
+}
+
+impl<R: Region> Calls<R> {
+    /// None under way yet.
+    pub const fn new(client: Client<R>) -> Self {
+        Self { client, calls: [const { None }; CALLS_MAX], oldest: 0, next: 0 }
+    }
+
+    /// The channel's end.
+    #[inline]
+    pub const fn client(&self) -> &Client<R> {
+        &self.client
+    }
+
+    /// The channel's end. Its events are this type's to read.
+    #[inline]
+    pub const fn client_mut(&mut self) -> &mut Client<R> {
+        &mut self.client
+    }
+
+    /// Starts a call (RC 4000 *send message*).
+    ///
+    /// # Errors
+    /// [`IpcError::Full`] if [`CALLS_MAX`] are under way, or the ring is full; and as
+    /// [`Client::request`].
+    #[inline]
+    pub fn start(
+        &mut self,
+        operation: u16,
+        payload: usize,
+        fill: impl FnOnce(&mut Reservation<'_, Requests<R>>),
+    ) -> Result<Ticket, IpcError> {
+        self.make_place()?;
+        let ticket = self.client.request(Kind::Call, operation, payload, fill)?;
+        self.note(ticket);
+        Ok(ticket)
+    }
+
+    /// Starts a call with a buffer that becomes the server's until it has answered.
+    ///
+    /// # Errors
+    /// As [`Calls::start`]; the buffer comes back.
+    pub fn start_lent(
+        &mut self,
+        operation: u16,
+        loan: Loan,
+        payload: &[u8],
+    ) -> Result<Ticket, (Loan, IpcError)> {
+        if let Err(error) = self.make_place() {
+            return Err((loan, error));
+        }
+        let ticket = self.client.request_lent(Kind::Call, operation, loan, payload)?;
+        self.note(ticket);
+        Ok(ticket)
+    }
+
+    /// How a call ended; `None` while it is under way. Whoever has its outcome must not ask again.
+    ///
+    /// # Errors
+    /// Those that a call can end with, and [`IpcError::Protocol`].
+    #[inline]
+    pub fn outcome(&mut self, ticket: Ticket) -> Result<Option<Outcome>, IpcError> {
+        // A server that pours out replies to nobody must not keep its client from its deadline.
+        for _ in 0..=self.client.most_replies() {
+            let event = match self.client.poll() {
+                Ok(event) => event,
+                Err(error) => return self.fail(ticket, error),
+            };
+            match event {
+                Some(ClientEvent::Reply(reply)) if reply.token == ticket.token() => {
+                    if self.take_waiting(ticket) {
+                        return Ok(Some(Outcome::Reply(reply)));
+                    }
+                    self.keep(reply);
+                }
+                Some(ClientEvent::Reply(reply)) => self.keep(reply),
+                Some(ClientEvent::Restarted { resume }) => self.settle(resume),
+                None => break,
+            }
+        }
+        self.ended(ticket)
+    }
+
+    /// Reads what answers there are, so that they make room. Nothing is lost by it.
+    pub fn settle_answers(&mut self) {
+        for _ in 0..=self.client.most_replies() {
+            match self.client.poll() {
+                Ok(Some(ClientEvent::Reply(reply))) => self.keep(reply),
+                Ok(Some(ClientEvent::Restarted { resume })) => self.settle(resume),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Gives a call up: its reply, should it come, is dropped. The server is told, if there is
+    /// room to tell it.
+    pub fn cancel(&mut self, ticket: Ticket) {
+        let Some(place) = self.find(ticket.token()) else { return };
+        match self.calls[place].as_mut().map(|call| &mut call.state) {
+            Some(state @ State::Waiting) => {
+                *state = State::GivenUp;
+                // A server that does not hear of it answers in vain, which harms nobody.
+                let _ = self.client.cancel(ticket);
+            }
+            Some(State::Ended(_)) => self.remove(place),
+            _ => (),
+        }
+    }
+
+    /// Calls under way, with those that were given up and may still be answered.
+    pub fn under_way(&self) -> usize {
+        (self.oldest..self.next).filter(|at| self.calls[at % CALLS_MAX].is_some()).count()
+    }
+
+    #[inline]
+    fn make_place(&self) -> Result<(), IpcError> {
+        if self.next - self.oldest < CALLS_MAX { Ok(()) } else { Err(IpcError::Full) }
+    }
+
+    #[inline]
+    fn note(&mut self, ticket: Ticket) {
+        self.calls[self.next % CALLS_MAX] = Some(Call { ticket, state: State::Waiting });
+        self.next += 1;
+    }
+
+    #[inline]
+    fn find(&self, token: u32) -> Option<usize> {
+        let is_it =
+            |call: &Option<Call>| call.as_ref().is_some_and(|call| call.ticket.token() == token);
+        (self.oldest..self.next).map(|at| at % CALLS_MAX).find(|&place| is_it(&self.calls[place]))
+    }
+
+    #[inline]
+    fn remove(&mut self, place: usize) {
+        self.calls[place] = None;
+        while self.oldest < self.next && self.calls[self.oldest % CALLS_MAX].is_none() {
+            self.oldest += 1;
+        }
+    }
+
+    /// Takes out a call whose reply is there; whether it waited for one.
+    #[inline]
+    fn take_waiting(&mut self, ticket: Ticket) -> bool {
+        let Some(place) = self.find(ticket.token()) else { return false };
+        let waits = matches!(&self.calls[place], Some(Call { state: State::Waiting, .. }));
+        if waits {
+            self.remove(place);
+        }
+        waits
+    }
+
+    /// The server broke the protocol: nothing will be heard of the call, if nothing was before.
+    #[cold]
+    fn fail(&mut self, ticket: Ticket, error: IpcError) -> Result<Option<Outcome>, IpcError> {
+        if let Some(place) = self.find(ticket.token()) {
+            if let Some(Call { state: State::Ended(_), .. }) = &self.calls[place] {
+                return self.ended(ticket);
+            }
+            self.remove(place);
+        }
+        Err(error)
+    }
+
+    /// Files the reply to another call.
+    #[cold]
+    fn keep(&mut self, reply: Reply) {
+        let place = self.find(reply.token);
+        match place.and_then(|place| self.calls[place].as_ref()).map(|call| &call.state) {
+            Some(State::Waiting) => (),
+            Some(State::GivenUp) => {
+                self.client.release(reply);
+                return place.map_or((), |place| self.remove(place));
+            }
+            // Nobody asked, or was answered before.
+            Some(State::Ended(_)) | None => return self.client.reject(reply),
+        }
+        let kept = self.copy(&reply);
+        self.client.release(reply);
+        if let Some(call) = place.and_then(|place| self.calls[place].as_mut()) {
+            call.state = State::Ended(kept);
+        }
+    }
+
+    fn copy(&self, reply: &Reply) -> Result<Kept, IpcError> {
+        let mut payload = vec![0; reply.len()].into_boxed_slice();
+        self.client.read(reply, 0, &mut payload);
+        let lent = reply.lent.map(|span| -> Result<_, IpcError> {
+            let mut bytes = vec![0; span.len()].into_boxed_slice();
+            self.client.read_lent(reply, 0, &mut bytes)?;
+            Ok(bytes)
+        });
+        Ok(Kept { status: reply.status, payload, lent: lent.transpose()? })
+    }
+
+    /// The server died: the calls that it had taken and not answered have met their fate.
+    #[cold]
+    fn settle(&mut self, resume: u64) {
+        for place in (self.oldest..self.next).map(|at| at % CALLS_MAX) {
+            let Some(call) = &mut self.calls[place] else { continue };
+            if !call.ticket.was_taken(resume) {
+                continue;
+            }
+            match call.state {
+                State::Waiting => call.state = State::Ended(Err(IpcError::PeerRestarted)),
+                State::GivenUp => self.remove(place),
+                State::Ended(_) => (),
+            }
+        }
+    }
+
+    /// The outcome of a call of which nothing new was heard.
+    fn ended(&mut self, ticket: Ticket) -> Result<Option<Outcome>, IpcError> {
+        let Some(place) = self.find(ticket.token()) else { return Err(IpcError::NotFound) };
+        if let Some(Call { state: State::Ended(_), .. }) = &self.calls[place] {
+            let call = self.calls[place].take();
+            self.remove(place);
+            let Some(Call { state: State::Ended(kept), .. }) = call else { return Ok(None) };
+            return kept.map(|kept| Some(Outcome::Kept(kept)));
+        }
+        // What it answered before it stopped is in the ring by now.
+        if self.client.server_is_gone() && !self.client.has_reply() {
+            self.remove(place);
+            return Err(IpcError::PeerGone);
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+//! Channels: restarts of either end under the other, notifications, and room that is given back
+//! without asking at once.
+
+use std::sync::Arc;
+
+use atoll_ipc::calls::{Calls, Outcome};
+use atoll_ipc::channel::{Epochs, Region, Status, resume_point};
+use atoll_ipc::client::{Client, ClientEvent};
+use atoll_ipc::message::{IpcError, Status as Fate};
+use atoll_ipc::record::Kind;
+use atoll_ipc::ring::MIN_WORDS;
+use atoll_ipc::server::Server;
+use loom::thread;
+
+use super::support::HeapChannel;
+use super::{Bell, channel_model, spawn};
+
+#[test]
+fn loom_a_generation_that_changes_under_a_drain_loses_and_repeats_nothing() {
+    channel_model(None, || {
+        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+        let mut server = Server::attach(channel.clone());
+        let clients = spawn(move || {
+            let mut client = Client::attach(channel.clone());
+            client.request(Kind::Send, 1, 0, |_| ()).unwrap();
+            drop(client);
+            channel.status().client_restarts(2);
+            let mut client = Client::attach(channel);
+            while client.request(Kind::Send, 2, 0, |_| ()).is_err() {
+                thread::yield_now();
+            }
+        });
+        for operation in 1..=2 {
+            let request = loop {
+                match server.poll().unwrap() {
+                    Some(request) => break request,
+                    None => thread::yield_now(),
+                }
+            };
+            assert_eq!((request.operation, request.client_epoch()), (operation, operation.into()));
+            server.forget(request);
+        }
+        clients.join().unwrap();
+        assert_eq!(server.poll(), Ok(None));
+    });
+}
+
+#[test]
+fn loom_a_server_that_restarts_under_its_client_leaves_each_call_one_outcome() {
+    channel_model(None, || {
+        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+        let mut server = Server::attach(channel.clone());
+        let mut client = Client::attach(channel.clone());
+        let ticket = client.request(Kind::Call, 1, 0, |_| ()).unwrap();
+        let servers = spawn(move || {
+            let request = server.poll().unwrap().unwrap();
+            let answered = server.reply(request, Fate::Ok, 0, |_| ()).is_ok();
+            let resume = channel.shared().requests().claims().taken;
+            channel.status().server_restarts(2, resume);
+            answered
+        });
+        let mut replied = false;
+        let resume = loop {
+            match client.poll().unwrap() {
+                Some(ClientEvent::Reply(reply)) => {
+                    assert!(!replied && reply.token == ticket.token());
+                    replied = true;
+                    client.release(reply);
+                }
+                Some(ClientEvent::Restarted { resume }) => break resume,
+                None => thread::yield_now(),
+            }
+        };
+        assert_eq!(servers.join().unwrap(), replied, "a reply that was sent is heard");
+        assert!(ticket.was_taken(resume), "and one that was not will never be");
+    });
+}
+
+#[test]
+fn loom_notification_bits_add_up_and_none_is_lost() {
+    channel_model(Some(4), || {
+        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+        let bell = Arc::new(Bell::default());
+        let mut server = Server::attach(channel.clone());
+        let (theirs, mut client) = (bell.clone(), Client::attach(channel));
+        let notifier = spawn(move || {
+            for bit in [1, 2] {
+                client.notify(bit);
+                if client.must_kick() {
+                    theirs.kick();
+                }
+            }
+        });
+        let mut bits = 0;
+        while bits != 3 {
+            server.declare_asleep();
+            if !server.is_ready() {
+                bell.wait();
+            }
+            server.declare_awake();
+            let more = server.collect_notifications();
+            assert_eq!(bits & more, 0, "a bit that was raised once is collected once");
+            bits |= more;
+        }
+        notifier.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_the_nucleuss_page_is_read_as_of_one_moment() {
+    // A torn reading takes one switch there and one back; without a bound, the many words of the
+    // page make for days of work.
+    channel_model(Some(2), || {
+        let status = Arc::new(Status::default());
+        status.initialise(1, 1, 1);
+        let theirs = status.clone();
+        let reader = spawn(move || {
+            let Epochs { client, server, resume } = theirs.epochs();
+            let moments = [(1, 1, 0), (1, 2, 16), (2, 2, 0)];
+            assert!(moments.contains(&(client, server, resume)), "a moment that never was");
+        });
+        status.server_restarts(2, 16);
+        // The second one fills the view that the reader may be in the middle of.
+        status.client_restarts(2);
+        reader.join().unwrap();
+    });
+}
+
+/// Bytes of a request ring of [`MIN_WORDS`].
+const RING: u64 = MIN_WORDS as u64 * 8;
+
+/// What became of a call, asked until it is known.
+fn end_of(
+    calls: &mut Calls<HeapChannel>,
+    ticket: atoll_ipc::client::Ticket,
+) -> Result<Fate, IpcError> {
+    loop {
+        match calls.outcome(ticket)? {
+            Some(Outcome::Reply(reply)) => {
+                let status = reply.status;
+                calls.client_mut().release(reply);
+                return Ok(status);
+            }
+            Some(Outcome::Kept(kept)) => return Ok(kept.status),
+            None => thread::yield_now(),
+        }
+    }
+}
+
+#[test]
+fn loom_a_server_that_dies_between_taking_and_answering_ends_the_call_once() {
+    channel_model(Some(4), || {
+        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+        let mut server = Server::attach(channel.clone());
+        let mut calls = Calls::new(Client::attach(channel.clone()));
+        let taken = calls.start(1, 0, |_| ()).unwrap();
+        let servers = spawn(move || {
+            let _in_service = server.poll().unwrap().unwrap();
+            let claims = channel.shared().requests().claims();
+            channel.status().server_restarts(2, resume_point(&claims, 1, RING));
+            let mut server = Server::attach(channel);
+            let mut request = loop {
+                match server.poll().unwrap() {
+                    Some(request) => break request,
+                    None => thread::yield_now(),
+                }
+            };
+            assert_eq!(request.operation, 2, "what was taken is not taken again");
+            while let Err((again, error)) = server.reply(request, Fate::Denied, 0, |_| ()) {
+                assert_eq!(error, IpcError::Full, "the client has not come over yet");
+                request = again;
+                thread::yield_now();
+            }
+        });
+        // Concurrent with the death: before it, in the middle of it, or after it.
+        let unread = calls.start(2, 0, |_| ()).unwrap();
+        assert_eq!(end_of(&mut calls, taken), Err(IpcError::PeerRestarted));
+        assert_eq!(end_of(&mut calls, unread), Ok(Fate::Denied));
+        servers.join().unwrap();
+        for ended in [taken, unread] {
+            assert_eq!(end_of(&mut calls, ended), Err(IpcError::NotFound), "no second end");
+        }
+    });
+}
+
+#[test]
+fn loom_an_answer_and_the_death_behind_it_are_one_outcome() {
+    channel_model(None, || {
+        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+        let mut server = Server::attach(channel.clone());
+        let mut calls = Calls::new(Client::attach(channel.clone()));
+        let ticket = calls.start(1, 0, |_| ()).unwrap();
+        let servers = spawn(move || {
+            let request = server.poll().unwrap().unwrap();
+            server.reply(request, Fate::Ok, 0, |_| ()).unwrap();
+            let claims = channel.shared().requests().claims();
+            channel.status().server_restarts(2, resume_point(&claims, 1, RING));
+        });
+        assert_eq!(end_of(&mut calls, ticket), Ok(Fate::Ok), "what was sent is heard");
+        servers.join().unwrap();
+        assert_eq!(end_of(&mut calls, ticket), Err(IpcError::NotFound));
+    });
+}
+
+#[test]
+fn loom_an_answer_and_the_end_of_all_servers_behind_it_are_one_outcome() {
+    channel_model(None, || {
+        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+        let mut server = Server::attach(channel.clone());
+        let mut calls = Calls::new(Client::attach(channel.clone()));
+        let ticket = calls.start(1, 0, |_| ()).unwrap();
+        let servers = spawn(move || {
+            let request = server.poll().unwrap().unwrap();
+            server.reply(request, Fate::Ok, 0, |_| ()).unwrap();
+            channel.status().set_gone(atoll_ipc::channel::Role::Server, true);
+        });
+        assert_eq!(end_of(&mut calls, ticket), Ok(Fate::Ok), "what was sent is heard");
+        servers.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_room_that_is_given_silently_wakes_its_producer_when_the_client_asks_at_last() {
+    channel_model(None, || {
+        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+        let mut server = Server::attach(channel.clone());
+        let mut client = Client::attach(channel);
+        // What it gave when it began is not what is looked at here.
+        assert!(!client.must_kick());
+        let longest = server.max_reply();
+        for length in [longest, longest, 0] {
+            client.request(Kind::Call, 1, 0, |_| ()).unwrap();
+            let request = server.poll().unwrap().unwrap();
+            match server.reply(request, Fate::Ok, length, |_| ()) {
+                Ok(()) => (),
+                Err((request, error)) => {
+                    assert_eq!((error, length), (IpcError::Full, 0));
+                    return wait_for_room(server, client, request);
+                }
+            }
+        }
+        unreachable!("two of the longest replies fill the ring");
+    });
+}
+
+/// The client releases two replies and asks only then; the server sleeps until there is room.
+fn wait_for_room(
+    mut server: Server<HeapChannel>,
+    mut client: Client<HeapChannel>,
+    mut request: atoll_ipc::server::Request,
+) {
+    let bell = Arc::new(Bell::default());
+    let theirs = bell.clone();
+    let reader = spawn(move || {
+        for _ in 0..2 {
+            let Ok(Some(ClientEvent::Reply(reply))) = client.poll() else { panic!("no reply") };
+            client.release(reply);
+        }
+        if client.must_kick() {
+            theirs.kick();
+        }
+    });
+    let mut declared = 0;
+    while let Err((again, error)) = server.reply(request, Fate::Ok, 0, |_| ()) {
+        assert_eq!(error, IpcError::Full);
+        if declared % 2 == 1 {
+            bell.wait();
+        } else {
+            server.declare_starved();
+        }
+        declared += 1;
+        request = again;
+    }
+    reader.join().unwrap();
+    assert!(bell.kicks() <= declared, "a kick for nobody");
+}
