@@ -25,11 +25,32 @@ impl Instant {
         Duration::from_nanos(ticks_to_ns(self.0.saturating_sub(earlier.0)))
     }
 
+    /// The moment at which this incarnation has run for so long.
+    pub(crate) fn at_uptime(uptime: Duration) -> Self {
+        Self(STARTED.load(Relaxed)).after(uptime)
+    }
+
+    /// Ticks of the counter in so many nanoseconds.
+    pub(crate) fn ticks(ns: u64) -> u64 {
+        ns_to_ticks(ns)
+    }
+
+    /// Ticks of the time stamp counter since an earlier moment; [`hz`] of them in a second.
+    #[inline]
+    pub fn ticks_since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// This moment and a duration later.
     pub fn after(self, duration: Duration) -> Self {
         let ns = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Self(self.0.saturating_add(ns_to_ticks(ns)))
     }
+}
+
+/// Frequency of the time stamp counter, in Hz.
+pub fn hz() -> u64 {
+    boot::page().tsc_hz
 }
 
 /// Time since this incarnation started.

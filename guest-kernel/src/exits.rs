@@ -3,20 +3,42 @@
 use core::arch::asm;
 
 use atoll_ipc::abi::{Control, TEXT_MAX, ports};
-use atoll_ipc::sync::Ordering::Relaxed;
+use atoll_ipc::sync::{AtomicU64, Ordering::Relaxed};
 use atoll_ipc::words;
+
+/// Where the control page of the vCPU that asks is: the first is vCPU 0's.
+#[inline]
+pub(crate) fn control_page() -> u64 {
+    let page: u64;
+    // SAFETY: the nucleus points FS at this vCPU's control page, which begins with its address.
+    unsafe {
+        asm!(
+            "mov {}, fs:[0]",
+            out(reg) page,
+            options(nostack, preserves_flags, readonly, pure)
+        );
+    }
+    page
+}
 
 /// The control page of the vCPU that asks.
 fn control() -> &'static Control {
-    let page: *const Control;
-    // SAFETY: the nucleus points FS at this vCPU's control page, which begins with its address.
-    unsafe { asm!("mov {}, fs:[0]", out(reg) page, options(nostack, preserves_flags, readonly)) };
+    let page = control_page() as *const Control;
     // SAFETY: the nucleus maps the page for as long as the domain runs; it is made of atomics,
     // for which any bits are valid.
     unsafe { &*page }
 }
 
+/// Exits of this domain so far, for display. Counted by whoever makes them, without a lock.
+static MADE: AtomicU64 = AtomicU64::new(0);
+
+/// How often this domain has left its micro-VM, doorbells included.
+pub fn made() -> u64 {
+    MADE.load(Relaxed)
+}
+
 fn out(port: u16) {
+    MADE.store(MADE.load(Relaxed) + 1, Relaxed);
     // SAFETY: writing one of these ports leaves the micro-VM; the nucleus changes nothing that
     // the compiler knows of but atomics.
     unsafe { asm!("out dx, al", in("dx") port, in("al") 0u8, options(nostack, preserves_flags)) }
@@ -51,6 +73,12 @@ pub fn log(level: u32, text: &str) {
     control.level.store(level, Relaxed);
     put_text(control, text);
     out(ports::LOG);
+}
+
+/// Tells the nucleus that the peer of a channel broke the protocol.
+pub fn complain(channel: u32) {
+    control().status.store(channel, Relaxed);
+    out(ports::COMPLAIN);
 }
 
 /// Gives up, with the reason and the frame from which to trace back.

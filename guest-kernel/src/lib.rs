@@ -15,7 +15,8 @@
 //! fn main() -> u32 {
 //!     loop {
 //!         let message = ECHO.receive();
-//!         message.reply(&message.to_vec());
+//!         let payload = message.to_vec();
+//!         message.reply(&payload);
 //!     }
 //! }
 //! ```
@@ -51,11 +52,17 @@ mod server;
 pub mod stream;
 pub mod stubs;
 
+pub use atoll_ipc::interface;
 pub use atoll_ipc::message::{IpcError, Status};
 pub use ipc::{Channel, Event, Message, Port};
 
 #[doc(hidden)]
 pub use atoll_ipc as __ipc;
+
+/// How often this domain has left its micro-VM so far, doorbells included.
+pub fn exits() -> u64 {
+    exits::made()
+}
 
 /// Ends the server with a status. The nucleus reports it as a fault, unless the domain's restart
 /// policy says that ending is fine.

@@ -7,7 +7,7 @@
 /// | `name` | the server's name |
 /// | `memory` | memory of a domain whose manifest names none, in bytes |
 /// | `stack` | optional: stack of each vCPU in bytes, a multiple of 4096; 64 KiB without |
-/// | `ports` | `[NAME: "port" message, ...]`: a constant [`Port`](crate::Port) each; `message` or `stream` |
+/// | `ports` | `[NAME: "port" message, ...]`: a constant [`Port`](crate::Port) each; `message` or `stream`; after it `speaks` and the type of a [typed interface](crate::interface), if it has one |
 /// | `worker` | optional: `(function, most vCPUs)`: what vCPUs other than 0 run, given their number |
 ///
 /// `main` runs on vCPU 0; what it returns is the server's exit status.
@@ -17,12 +17,14 @@ macro_rules! server {
         name: $name:literal,
         memory: $memory:expr,
         $(stack: $stack:expr,)?
-        ports: [$($port:ident: $port_name:literal $kind:ident),* $(,)?]
+        ports: [$($port:ident: $port_name:literal $kind:ident $(speaks $interface:ty)?),* $(,)?]
         $(, worker: ($worker:path, $vcpus:expr))?
         $(,)?
     ) => {
         const _: () = {
-            use $crate::__ipc::abi::{ABI_VERSION, Name, PortDecl, PortKind, ServerDecl};
+            use $crate::__ipc::abi::{
+                ABI_VERSION, Interface, Name, PortDecl, PortKind, ServerDecl,
+            };
 
             #[used]
             #[unsafe(link_section = ".atoll.server")]
@@ -39,7 +41,8 @@ macro_rules! server {
             static PORTS: [PortDecl; [$($port_name),*].len()] = [$(PortDecl {
                 name: Name::new($port_name),
                 kind: $crate::server!(@kind $kind) as u32,
-                version: 1,
+                reserved: 0,
+                interface: $crate::server!(@interface $port_name $(, $interface)?),
             }),*];
 
             #[unsafe(no_mangle)]
@@ -63,6 +66,8 @@ macro_rules! server {
         $crate::server!(@ports $index + 1; $($rest)*);
     };
     (@ports $index:expr;) => {};
+    (@interface $port_name:literal) => { Interface::untyped(Name::new($port_name), 1) };
+    (@interface $port_name:literal, $interface:ty) => { <$interface>::INTERFACE };
     (@kind message) => { PortKind::Message };
     (@kind stream) => { PortKind::Stream };
     (@or $default:expr) => { $default };

@@ -1,39 +1,22 @@
 //! Calling: the client's end of a channel.
 
-use alloc::vec;
-use alloc::vec::Vec;
-
-use atoll_ipc::channel::{Mapped, Role};
-use atoll_ipc::client::{Client, ClientEvent, Ticket};
+use atoll_ipc::abi::ChannelEntry;
+use atoll_ipc::channel::Role;
+use atoll_ipc::client::Ticket;
 use atoll_ipc::message::IpcError;
+use atoll_ipc::ready::ChannelSet;
 use atoll_ipc::record::Kind;
 
-use super::endpoints::{Endpoint, Endpoints, Kicks, with};
-use super::wait::{ring, wait};
+use super::endpoints::{Endpoints, complain, with};
+use super::lent::{LentReply, Loan};
+use super::reply::{Answer, Reply};
+use super::wait::{Awaited, ring_if_due, wait};
 use crate::boot;
 use crate::clock::Instant;
 
 /// A channel that this domain is the client of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Channel(usize);
-
-/// A call's reply.
-#[derive(Debug)]
-pub struct Reply {
-    payload: Vec<u8>,
-}
-
-impl Reply {
-    /// The answer.
-    pub fn payload(&self) -> &[u8] {
-        &self.payload
-    }
-
-    /// The answer, taken.
-    pub fn into_payload(self) -> Vec<u8> {
-        self.payload
-    }
-}
+pub struct Channel(pub(super) usize);
 
 impl Channel {
     /// The channel that the manifest gives this domain under a name.
@@ -48,21 +31,44 @@ impl Channel {
             .ok_or(IpcError::NotFound)
     }
 
-    /// Sends a request and waits for its reply (QNX `MsgSend`, L4 call).
+    /// Sends a request and waits for its reply (QNX `MsgSend`, L4 call). A payload that is too
+    /// long for the ring goes through a buffer of the channel, copied once on each side.
     ///
     /// # Errors
     /// [`IpcError::PeerRestarted`] if the server died with the request in its hands; a request
     /// that it had not taken yet is served by its next incarnation. [`IpcError::Timeout`] if the
-    /// deadline passes first; the request may still be carried out. The others as they say.
+    /// deadline passes first; the request is cancelled, but may still be carried out. The others
+    /// as they say.
+    #[inline]
     pub fn call(
         self,
         operation: u16,
         payload: &[u8],
         deadline: Option<Instant>,
     ) -> Result<Reply, IpcError> {
-        let ticket = self.publish(Kind::Call, operation, payload, deadline)?;
-        let fate = wait(deadline, |endpoints| self.fate(endpoints, ticket).transpose());
-        fate.unwrap_or(Err(IpcError::Timeout))
+        let answer = with(|endpoints| {
+            let ticket = self.start(endpoints, operation, payload, deadline)?;
+            self.finish(endpoints, ticket, deadline)
+        })?;
+        answer.copy(self)
+    }
+
+    /// [`Channel::call`] for a reply that is to stay where it is: in the buffer that the server
+    /// lends with it.
+    ///
+    /// # Errors
+    /// As [`Channel::call`].
+    pub fn call_in_place(
+        self,
+        operation: u16,
+        payload: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<LentReply, IpcError> {
+        let answer = with(|endpoints| {
+            let ticket = self.start(endpoints, operation, payload, deadline)?;
+            self.finish(endpoints, ticket, deadline)
+        })?;
+        answer.borrow(self)
     }
 
     /// Sends a request that has no reply (CHORUS `ipcSend`). It waits only for room.
@@ -75,90 +81,306 @@ impl Channel {
         payload: &[u8],
         deadline: Option<Instant>,
     ) -> Result<(), IpcError> {
-        self.publish(Kind::Send, operation, payload, deadline).map(drop)
+        with(|endpoints| {
+            let client = endpoints.calls(self.0).client_mut();
+            let length = payload.len();
+            let sent = if length <= client.max_request() {
+                match client.request(Kind::Send, operation, length, |r| r.write(0, payload)) {
+                    Err(IpcError::Full) => wait_for_room(endpoints, self, deadline, |endpoints| {
+                        let client = endpoints.calls(self.0).client_mut();
+                        client.request(Kind::Send, operation, length, |r| r.write(0, payload))
+                    }),
+                    sent => sent,
+                }
+            } else {
+                let loan = self.borrow_for(endpoints, payload, deadline)?;
+                self.send_loan(endpoints, Kind::Send, operation, loan, &[], deadline)
+            };
+            ring_if_due(endpoints, self.0);
+            sent.map(drop)
+        })
+    }
+
+    /// Sends a request and goes on; its answer is [waited for](Pending::wait_answer) later (RC
+    /// 4000 *send message*). At most [`CALLS_MAX`](atoll_ipc::calls::CALLS_MAX) are under way at a
+    /// time: more wait for room, as they do when the server is slow.
+    ///
+    /// # Errors
+    /// [`IpcError::Timeout`] if there is no room until the deadline, and as they say.
+    pub fn send_message(
+        self,
+        operation: u16,
+        payload: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<Pending, IpcError> {
+        with(|endpoints| {
+            let ticket = self.start(endpoints, operation, payload, deadline)?;
+            ring_if_due(endpoints, self.0);
+            Ok(Pending { channel: self, ticket: Some(ticket) })
+        })
+    }
+
+    /// A buffer of `length` bytes, to be filled in place and sent.
+    ///
+    /// # Errors
+    /// [`IpcError::TooLarge`] if the channel's pool could never hold it, [`IpcError::Timeout`] if
+    /// it cannot until the deadline.
+    pub fn lend(self, length: usize, deadline: Option<Instant>) -> Result<Loan, IpcError> {
+        let loan = with(|endpoints| {
+            wait_for_room(endpoints, self, deadline, |endpoints| {
+                endpoints.calls(self.0).client_mut().lend(length)
+            })
+        })?;
+        Ok(Loan::of_client(self, loan))
     }
 
     /// Raises notification bits at the server; bits that it has not collected yet coalesce (seL4
     /// notification, QNX pulse).
     pub fn notify(self, bits: u64) {
-        ring(with(|endpoints| {
-            self.client(endpoints).notify(bits);
-            endpoints.published()
-        }));
+        with(|endpoints| {
+            endpoints.calls(self.0).client_mut().notify(bits);
+            ring_if_due(endpoints, self.0);
+        });
     }
 
     /// Notification bits that the server has raised since last asked.
     pub fn notifications(self) -> u64 {
-        with(|endpoints| self.client(endpoints).collect_notifications())
+        with(|endpoints| endpoints.calls(self.0).client_mut().collect_notifications())
     }
 
     /// Which incarnation of the server is known to serve this channel.
     pub fn server_epoch(self) -> u32 {
-        with(|endpoints| self.client(endpoints).server_epoch())
+        with(|endpoints| endpoints.calls(self.0).client().server_epoch())
     }
 
-    fn client(self, endpoints: &mut Endpoints) -> &mut Client<Mapped<'static>> {
-        match &mut endpoints.all[self.0] {
-            Endpoint::Client(client) => client,
-            Endpoint::Server(_) => unreachable!("channels are opened on clients' ends only"),
-        }
+    /// The unique identifier of the port that it leads to (CHORUS): it stays the same when the
+    /// server restarts.
+    pub fn port_id(self) -> u128 {
+        u128::from_le_bytes(self.entry().port_id)
     }
 
-    fn publish(
+    pub(super) fn entry(self) -> &'static ChannelEntry {
+        &boot::channels()[self.0]
+    }
+
+    #[inline]
+    fn start(
         self,
-        kind: Kind,
+        endpoints: &mut Endpoints,
         operation: u16,
         payload: &[u8],
         deadline: Option<Instant>,
     ) -> Result<Ticket, IpcError> {
-        let sent = wait(deadline, |endpoints| {
-            let client = self.client(endpoints);
-            let sent =
-                client.request(kind, operation, payload.len(), |request| request.write(0, payload));
-            if sent == Err(IpcError::Full) {
-                client.declare_starved();
-                return None;
-            }
-            Some(sent)
-        });
-        let ticket = sent.unwrap_or(Err(IpcError::Timeout))?;
-        ring(with(Endpoints::published));
-        Ok(ticket)
+        let calls = endpoints.calls(self.0);
+        let in_ring = payload.len() <= calls.client().max_request();
+        if !in_ring {
+            let loan = self.borrow_for(endpoints, payload, deadline)?;
+            return self.send_loan(endpoints, Kind::Call, operation, loan, &[], deadline);
+        }
+        match calls.start(operation, payload.len(), |r| r.write(0, payload)) {
+            Err(IpcError::Full) => wait_for_room(endpoints, self, deadline, |endpoints| {
+                endpoints.calls(self.0).start(operation, payload.len(), |r| r.write(0, payload))
+            }),
+            started => started,
+        }
     }
 
-    /// What has become of a call: its reply, or `None` while it is open.
-    fn fate(self, endpoints: &mut Endpoints, ticket: Ticket) -> Result<Option<Reply>, IpcError> {
-        let client = self.client(endpoints);
-        loop {
-            match client.poll()? {
-                Some(ClientEvent::Reply(reply)) => {
-                    // One to a call that ran into its deadline is for nobody.
-                    let payload = (reply.token == ticket.token()).then(|| {
-                        let mut payload = vec![0; reply.len()];
-                        client.read(&reply, 0, &mut payload);
-                        payload
-                    });
-                    if client.release(&reply) {
-                        ring(only(self.0));
-                    }
-                    if let Some(payload) = payload {
-                        return reply.status.error().map_or(Ok(Some(Reply { payload })), Err);
-                    }
-                }
-                Some(ClientEvent::Restarted { resume }) if ticket.was_taken(resume) => {
-                    return Err(IpcError::PeerRestarted);
-                }
-                Some(ClientEvent::Restarted { .. }) => (),
-                None if client.server_is_gone() => return Err(IpcError::PeerGone),
-                None => return Ok(None),
+    /// A buffer with these bytes in it.
+    fn borrow_for(
+        self,
+        endpoints: &mut Endpoints,
+        bytes: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<atoll_ipc::lend::Loan, IpcError> {
+        let loan = wait_for_room(endpoints, self, deadline, |endpoints| {
+            endpoints.calls(self.0).client_mut().lend(bytes.len())
+        })?;
+        endpoints.calls(self.0).client().fill(&loan, 0, bytes);
+        Ok(loan)
+    }
+
+    /// Sends a buffer, or gives it back.
+    pub(super) fn send_loan(
+        self,
+        endpoints: &mut Endpoints,
+        kind: Kind,
+        operation: u16,
+        loan: atoll_ipc::lend::Loan,
+        payload: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<Ticket, IpcError> {
+        let mut left = Some(loan);
+        let sent = wait_for_room(endpoints, self, deadline, |endpoints| {
+            let calls = endpoints.calls(self.0);
+            let loan = left.take().ok_or(IpcError::Protocol)?;
+            let sent = match kind {
+                Kind::Call => calls.start_lent(operation, loan, payload),
+                _ => calls.client_mut().request_lent(kind, operation, loan, payload),
+            };
+            sent.map_err(|(loan, error)| {
+                left = Some(loan);
+                error
+            })
+        });
+        if let Some(loan) = left {
+            endpoints.calls(self.0).client_mut().give_back(loan);
+        }
+        sent
+    }
+
+    /// Waits for a call's answer, and gives the call up at the deadline.
+    #[inline]
+    pub(super) fn finish(
+        self,
+        endpoints: &mut Endpoints,
+        ticket: Ticket,
+        deadline: Option<Instant>,
+    ) -> Result<Answer, IpcError> {
+        let mut owed = ChannelSet::EMPTY;
+        if endpoints.all[self.0].must_kick() {
+            owed.insert(self.0);
+        }
+        match wait(endpoints, deadline, owed, ForAnswer { channel: self, ticket }) {
+            Some(answer) => answer,
+            None => {
+                endpoints.calls(self.0).cancel(ticket);
+                ring_if_due(endpoints, self.0);
+                Err(IpcError::Timeout)
             }
         }
     }
 }
 
-/// One doorbell.
-fn only(channel: usize) -> Kicks {
-    let mut kicks = [0; 4];
-    kicks[channel / 64] = 1 << (channel % 64);
-    kicks
+/// A call whose answer is still to be waited for. One that is dropped is cancelled.
+#[derive(Debug)]
+#[must_use = "a pending call that is dropped is cancelled"]
+pub struct Pending {
+    channel: Channel,
+    /// There until it is answered.
+    ticket: Option<Ticket>,
+}
+
+impl Pending {
+    /// Waits for the answer (RC 4000 *wait answer*). Answers may be waited for in any order.
+    ///
+    /// # Errors
+    /// As [`Channel::call`]; at the deadline the call is cancelled.
+    pub fn wait_answer(mut self, deadline: Option<Instant>) -> Result<Reply, IpcError> {
+        let Some(ticket) = self.ticket.take() else { return Err(IpcError::NotFound) };
+        let channel = self.channel;
+        with(|endpoints| channel.finish(endpoints, ticket, deadline))?.copy(channel)
+    }
+
+    /// The answer, if it is there; or else the call, to be asked again.
+    ///
+    /// # Errors
+    /// The call itself while it is under way.
+    pub fn poll_answer(mut self) -> Result<Result<Reply, IpcError>, Self> {
+        let Some(ticket) = self.ticket else { return Ok(Err(IpcError::NotFound)) };
+        let outcome = with(|endpoints| endpoints.calls(self.channel.0).outcome(ticket));
+        let answer = match outcome {
+            Ok(None) => return Err(self),
+            Ok(Some(outcome)) => Ok(Answer(outcome)),
+            Err(error) => Err(error),
+        };
+        self.ticket = None;
+        Ok(answer.and_then(|answer| answer.copy(self.channel)))
+    }
+
+    /// Gives the call up, and tells the server so. It may have been carried out all the same.
+    pub fn cancel(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Pending {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            with(|endpoints| {
+                endpoints.calls(self.channel.0).cancel(ticket);
+                ring_if_due(endpoints, self.channel.0);
+            });
+        }
+    }
+}
+
+/// Does something that needs room, and waits while there is none.
+fn wait_for_room<T>(
+    endpoints: &mut Endpoints,
+    channel: Channel,
+    deadline: Option<Instant>,
+    attempt: impl FnMut(&mut Endpoints) -> Result<T, IpcError>,
+) -> Result<T, IpcError> {
+    // What was published before may be what the server has to read first.
+    ring_if_due(endpoints, channel.0);
+    wait(endpoints, deadline, ChannelSet::EMPTY, ForRoom { channel, attempt })
+        .unwrap_or(Err(IpcError::Timeout))
+}
+
+struct ForAnswer {
+    channel: Channel,
+    ticket: Ticket,
+}
+
+impl Awaited for ForAnswer {
+    type Found = Result<Answer, IpcError>;
+
+    #[inline]
+    fn peek(&self, endpoints: &mut Endpoints) -> bool {
+        endpoints.calls(self.channel.0).client().has_reply()
+    }
+
+    #[inline]
+    fn look(&mut self, endpoints: &mut Endpoints) -> Option<Self::Found> {
+        match endpoints.calls(self.channel.0).outcome(self.ticket) {
+            Ok(outcome) => outcome.map(|outcome| Ok(Answer(outcome))),
+            Err(error) => {
+                complain(self.channel.0, error);
+                Some(Err(error))
+            }
+        }
+    }
+
+    fn declare_asleep(&self, endpoints: &mut Endpoints) {
+        endpoints.calls(self.channel.0).client().declare_asleep();
+    }
+
+    fn declare_awake(&self, endpoints: &mut Endpoints) {
+        endpoints.calls(self.channel.0).client().declare_awake();
+    }
+}
+
+struct ForRoom<F> {
+    channel: Channel,
+    attempt: F,
+}
+
+impl<T, F: FnMut(&mut Endpoints) -> Result<T, IpcError>> Awaited for ForRoom<F> {
+    type Found = Result<T, IpcError>;
+
+    fn peek(&self, _: &mut Endpoints) -> bool {
+        // The server frees room when it reads; its position costs a cache miss, so look rarely.
+        false
+    }
+
+    fn look(&mut self, endpoints: &mut Endpoints) -> Option<Self::Found> {
+        match (self.attempt)(endpoints) {
+            // Too many calls under way: answers make room, too.
+            Err(IpcError::Full) => {
+                endpoints.calls(self.channel.0).settle_answers();
+                None
+            }
+            done => Some(done),
+        }
+    }
+
+    fn declare_asleep(&self, endpoints: &mut Endpoints) {
+        let client = endpoints.calls(self.channel.0).client();
+        client.declare_starved();
+        client.declare_asleep();
+    }
+
+    fn declare_awake(&self, endpoints: &mut Endpoints) {
+        endpoints.calls(self.channel.0).client().declare_awake();
+    }
 }

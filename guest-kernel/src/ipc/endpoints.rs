@@ -1,131 +1,274 @@
-//! The domain's ends of all its channels, and the doorbells that are due.
+//! The domain's ends of all its channels, and what it knows of them.
 
 use alloc::vec::Vec;
-use core::cell::UnsafeCell;
-use core::time::Duration;
+use core::cell::{Cell, UnsafeCell};
 
-use atoll_ipc::abi::ChannelEntry;
+use atoll_ipc::abi::layout::{ALERTS, CONTROL, PAGE, READY};
+use atoll_ipc::abi::{ChannelEntry, NO_ALERT};
+use atoll_ipc::calls::Calls;
 use atoll_ipc::channel::{Mapped, Role};
 use atoll_ipc::client::Client;
-use atoll_ipc::server::Server;
-use atoll_ipc::sync::{AtomicU32, Ordering::Acquire, Ordering::Release};
+use atoll_ipc::message::IpcError;
+use atoll_ipc::ready::{Alert, ChannelSet, Ready, Watch};
+use atoll_ipc::server::{Request, Server};
 
-use crate::boot;
-use crate::clock::Instant;
+use crate::{boot, exits};
 
-/// A peer's wake-up that is due is put off while this domain goes on publishing, for this long; it
-/// is rung by the first message published after that, or by the next wait. (Nothing runs beside
-/// the server's code, so a server that publishes and then computes for long rings late.) A
-/// doorbell costs a few microseconds, so it pays to let a few messages share one.
-const KICK_DELAY: Duration = Duration::from_micros(10);
+pub(super) type Region = Mapped<'static>;
 
 /// One end of one channel.
 #[expect(clippy::large_enum_variant, reason = "there are few, and a box would be one more load")]
 pub(super) enum Endpoint {
-    Client(Client<Mapped<'static>>),
-    Server(Server<Mapped<'static>>),
+    Client(Calls<Region>),
+    Server(Server<Region>),
 }
 
 impl Endpoint {
-    fn attach(entry: &ChannelEntry) -> Self {
+    fn attach(number: usize, entry: &ChannelEntry) -> Self {
         // SAFETY: the nucleus maps the channel at this address for as long as the domain runs:
-        // its first page readable, the others writable. Only `atoll_ipc` touches it, by atomics.
-        let region = unsafe { Mapped::at(entry.address as *const u8, entry.layout()) };
+        // its first page readable, the others writable. Only `atoll_ipc` touches it.
+        let region = unsafe { Mapped::at(entry.address as *const u8, entry.layout) };
         match entry.role() {
-            Role::Client => Self::Client(Client::attach(region)),
             Role::Server => Self::Server(Server::attach(region)),
+            Role::Client if entry.alert == NO_ALERT => {
+                Self::Client(Calls::new(Client::attach(region)))
+            }
+            Role::Client => {
+                let ready = ready_page(ALERTS + number as u64 * PAGE);
+                let region = region.alerting(Alert::new(ready, entry.alert));
+                Self::Client(Calls::new(Client::attach(region)))
+            }
         }
     }
 
-    fn must_kick(&self) -> bool {
+    #[inline]
+    pub(super) fn must_kick(&self) -> bool {
         match self {
-            Self::Client(client) => client.must_kick(),
+            Self::Client(calls) => calls.client().must_kick(),
             Self::Server(server) => server.must_kick(),
-        }
-    }
-
-    fn declare_asleep(&self) {
-        match self {
-            Self::Client(client) => client.declare_asleep(),
-            Self::Server(server) => server.declare_asleep(),
-        }
-    }
-
-    fn declare_awake(&self) {
-        match self {
-            Self::Client(client) => client.declare_awake(),
-            Self::Server(server) => server.declare_awake(),
         }
     }
 }
 
-/// A set of channels, a bit each: whose doorbells are to be rung.
-pub(super) type Kicks = [u64; 4];
+/// A ready page, where the nucleus has it mapped.
+fn ready_page(address: u64) -> &'static Ready {
+    // SAFETY: the nucleus maps one there for as long as the domain runs; it is made of atomics,
+    // for which any bits are valid.
+    unsafe { &*(address as *const Ready) }
+}
+
+/// All channels are looked at after so many looks for a message: what another client did to the
+/// hints is made up for.
+const SWEEP_AFTER: u32 = 4096;
 
 /// Everything that IPC needs to remember.
 pub(super) struct Endpoints {
     pub(super) all: Vec<Endpoint>,
-    /// Where the next search begins, so that no channel starves another.
-    pub(super) turn: usize,
-    /// When something was first published that peers were not yet kicked for.
-    due_since: Option<Instant>,
+    /// The channels that lead to each port.
+    ports: Vec<ChannelSet>,
+    /// The server's ends: which of them may have a message.
+    watch: Watch,
+    looks: u32,
 }
 
 impl Endpoints {
-    /// Notes that something was published. Returns the doorbells that must not wait any longer.
-    pub(super) fn published(&mut self) -> Kicks {
-        let now = Instant::now();
-        let since = *self.due_since.get_or_insert(now);
-        if now.since(since) < KICK_DELAY { [0; 4] } else { self.take_kicks() }
+    const fn new() -> Self {
+        Self { all: Vec::new(), ports: Vec::new(), watch: Watch::new(), looks: 0 }
+    }
+
+    fn attach(&mut self, entries: &[ChannelEntry]) {
+        for (number, entry) in entries.iter().enumerate() {
+            self.all.push(Endpoint::attach(number, entry));
+            if entry.role() == Role::Server {
+                let port = entry.port as usize;
+                self.ports.resize(self.ports.len().max(port + 1), ChannelSet::EMPTY);
+                self.ports[port].insert(number);
+                // Requests may have waited for this incarnation; and nobody raises its attention
+                // for a channel before that is left.
+                self.watch.add(number);
+            }
+        }
+    }
+
+    /// The channels that lead to a port.
+    #[inline]
+    pub(super) fn of_port(&self, port: u32) -> ChannelSet {
+        self.ports.get(port as usize).copied().unwrap_or_default()
+    }
+
+    #[inline]
+    pub(super) fn calls(&mut self, channel: usize) -> &mut Calls<Region> {
+        match &mut self.all[channel] {
+            Endpoint::Client(calls) => calls,
+            Endpoint::Server(_) => unreachable!("channels are opened on clients' ends only"),
+        }
+    }
+
+    #[inline]
+    pub(super) fn server(&mut self, channel: usize) -> &mut Server<Region> {
+        match &mut self.all[channel] {
+            Endpoint::Server(server) => server,
+            Endpoint::Client(_) => unreachable!("messages are received on servers' ends only"),
+        }
+    }
+
+    /// A request of this channel was answered: another may have waited for that.
+    #[inline]
+    pub(super) fn watch(&mut self, channel: usize) {
+        self.watch.add(channel);
+    }
+
+    /// Whether a watched channel has a request, or another one wants attention: the cheapest look.
+    #[inline]
+    pub(super) fn has_request(&mut self, of: &ChannelSet) -> bool {
+        self.notice();
+        let all = &self.all;
+        let mut watched = self.watch.rotation(of);
+        watched.any(
+            |channel| matches!(&all[channel], Endpoint::Server(server) if server.has_request()),
+        )
+    }
+
+    /// The next request of these channels; each of them gets its turn.
+    #[inline]
+    pub(super) fn next_request(&mut self, of: &ChannelSet) -> Option<(usize, Request)> {
+        self.notice();
+        let mut in_vain = ChannelSet::EMPTY;
+        for channel in self.watch.rotation(of) {
+            let Endpoint::Server(server) = &mut self.all[channel] else { continue };
+            match server.poll() {
+                Ok(Some(request)) => {
+                    self.watch.served(channel);
+                    self.leave_idle(&in_vain);
+                    return Some((channel, request));
+                }
+                Ok(None) => in_vain.insert(channel),
+                // It has lost its own messages, and nothing else.
+                Err(error) => complain(channel, error),
+            }
+        }
+        None
+    }
+
+    /// Heeds the channels that want attention.
+    #[inline]
+    fn notice(&mut self) {
+        let wanted = ready_page(READY).collect();
+        if !wanted.is_empty() {
+            self.add(&wanted);
+        }
+        self.looks += 1;
+        if self.looks > SWEEP_AFTER {
+            self.sweep();
+        }
+    }
+
+    #[cold]
+    fn add(&mut self, wanted: &ChannelSet) {
+        for channel in wanted.iter() {
+            if let Some(Endpoint::Server(_)) = self.all.get(channel) {
+                self.watch.add(channel);
+            }
+        }
+    }
+
+    /// Looks at all channels, whatever the hints say. A flag that is up stays so: the client's
+    /// next request takes it down.
+    #[cold]
+    fn sweep(&mut self) {
+        self.looks = 0;
+        for (channel, endpoint) in self.all.iter().enumerate() {
+            if let Endpoint::Server(server) = endpoint
+                && server.may_have_request()
+            {
+                self.watch.add(channel);
+            }
+        }
+    }
+
+    /// Watches those no longer that have been silent for long, while others speak.
+    fn leave_idle(&mut self, in_vain: &ChannelSet) {
+        for channel in in_vain.iter() {
+            if self.watch.missed(channel) {
+                self.leave(channel);
+            }
+        }
+    }
+
+    fn leave(&mut self, channel: usize) {
+        let Endpoint::Server(server) = &self.all[channel] else { return };
+        server.declare_asleep();
+        if !server.may_have_request() {
+            self.watch.remove(channel);
+        }
+    }
+
+    /// About to sleep until a message comes. The caller must look once more after this.
+    pub(super) fn declare_asleep(&mut self) {
+        ready_page(READY).declare_asleep();
+        for channel in self.watch.watched().iter() {
+            if let Endpoint::Server(server) = &self.all[channel] {
+                server.declare_asleep();
+            }
+        }
+        // Those whose attention was lost by a hostile hand are found here.
+        self.sweep();
+    }
+
+    /// Takes [`Endpoints::declare_asleep`] back. All flags are up: those with something to say
+    /// are found, and the others will raise their hands.
+    pub(super) fn declare_awake(&mut self) {
+        ready_page(READY).declare_awake();
+        self.watch.clear();
+        self.sweep();
     }
 
     /// Channels whose peer sleeps and must be kicked for what happened since last asked.
     ///
     /// All are asked, not only those with something published: whoever looks for a message may
     /// thereby give room to a peer that has restarted and waits for it.
-    pub(super) fn take_kicks(&mut self) -> Kicks {
-        self.due_since = None;
-        let mut kicks = [0; 4];
-        for (channel, endpoint) in self.all.iter().enumerate() {
-            if endpoint.must_kick() {
-                kicks[channel / 64] |= 1 << (channel % 64);
-            }
-        }
-        kicks
-    }
-
-    pub(super) fn declare_asleep(&self) {
-        self.all.iter().for_each(Endpoint::declare_asleep);
-    }
-
-    pub(super) fn declare_awake(&self) {
-        self.all.iter().for_each(Endpoint::declare_awake);
+    pub(super) fn take_kicks(&mut self) -> ChannelSet {
+        let all = self.all.iter().enumerate();
+        all.filter(|(_, endpoint)| endpoint.must_kick()).map(|(channel, _)| channel).collect()
     }
 }
 
-struct Cell(UnsafeCell<Endpoints>);
+/// Tells the nucleus that the peer of a channel broke the protocol.
+#[cold]
+pub(super) fn complain(channel: usize, error: IpcError) {
+    if error == IpcError::Protocol {
+        exits::complain(channel as u32);
+    }
+}
 
-// SAFETY: `with` lets one caller at a time in, whatever vCPU it is on.
-unsafe impl Sync for Cell {}
+/// What only vCPU 0 touches.
+struct Owned {
+    borrowed: Cell<bool>,
+    endpoints: UnsafeCell<Endpoints>,
+}
 
-static ENDPOINTS: Cell =
-    Cell(UnsafeCell::new(Endpoints { all: Vec::new(), turn: 0, due_since: None }));
-static BORROWED: AtomicU32 = AtomicU32::new(0);
+// SAFETY: `with` lets vCPU 0 in only, and only once at a time.
+unsafe impl Sync for Owned {}
+
+static ENDPOINTS: Owned =
+    Owned { borrowed: Cell::new(false), endpoints: UnsafeCell::new(Endpoints::new()) };
 
 /// Attaches all channels of the boot page.
 pub(crate) fn adopt() {
-    with(|endpoints| endpoints.all = boot::channels().iter().map(Endpoint::attach).collect());
+    with(|endpoints| endpoints.attach(boot::channels()));
 }
 
 /// Runs `f` with the endpoints to itself.
 ///
 /// # Panics
-/// If IPC is in use already: by another vCPU, or by the closure that fills a message.
+/// On a vCPU other than 0, and if IPC is in use already (by the closure that fills a message).
+#[inline]
 pub(super) fn with<T>(f: impl FnOnce(&mut Endpoints) -> T) -> T {
-    assert!(BORROWED.swap(1, Acquire) == 0, "IPC belongs to vCPU 0, one operation at a time");
-    // SAFETY: the flag was free and is ours until it is cleared below; a panic in `f` ends the
-    // incarnation.
-    let result = f(unsafe { &mut *ENDPOINTS.0.get() });
-    BORROWED.store(0, Release);
+    assert!(exits::control_page() == CONTROL, "IPC belongs to vCPU 0");
+    assert!(!ENDPOINTS.borrowed.replace(true), "IPC is in use: one operation at a time");
+    // SAFETY: this is vCPU 0, the flag was clear and is ours until it is cleared below; a panic in
+    // `f` ends the incarnation.
+    let result = f(unsafe { &mut *ENDPOINTS.endpoints.get() });
+    ENDPOINTS.borrowed.set(false);
     result
 }

@@ -1,16 +1,33 @@
 //! Messages: receive and reply on [`Port`]s, call through [`Channel`]s.
 //!
-//! One vCPU does all IPC of a domain, so nothing here locks. Nothing exits either while the
-//! other side runs: a doorbell is rung only for a peer that sleeps, and a domain that has work
-//! puts the ringing off until it has none, or the peer would wait too long.
+//! | operation | here | after |
+//! |---|---|---|
+//! | call, and wait for the reply | [`Channel::call`] | QNX `MsgSend`, L4 call |
+//! | send a message, wait for its answer later | [`Channel::send_message`], [`Pending::wait_answer`] | RC 4000 |
+//! | send without a reply | [`Channel::send`] | CHORUS `ipcSend` |
+//! | notify | [`Channel::notify`], [`Port::event`] | seL4 notification, QNX pulse |
+//! | receive | [`Port::receive`], [`receive_any`] | QNX `MsgReceive`, RC 4000 *wait message* |
+//! | reply, at once or later | [`Message::reply`] | QNX `MsgReply`, RC 4000 *send answer*, Hydra's reply right |
+//! | hand over a buffer | [`Channel::lend`], [`Message::lend`] | L4 grant, for as long as the message lives |
+//!
+//! One vCPU does all IPC of a domain, so nothing here locks. Nothing exits either while the other
+//! side runs: a doorbell is rung only for a peer that sleeps.
 
+mod body;
 mod channel;
 mod endpoints;
+mod lent;
+mod message;
 mod port;
+mod reply;
+mod typed;
 mod wait;
 
-pub use channel::{Channel, Reply};
-pub use port::{Event, Message, Port, receive_any};
+pub use channel::{Channel, Pending};
+pub use lent::{LentReply, Loan, ReplyLoan};
+pub use message::Message;
+pub use port::{Event, Port, receive_any};
+pub use reply::Reply;
 pub use wait::sleep_until;
 
 pub(crate) use endpoints::adopt;

@@ -1,20 +1,12 @@
-//! Receiving: ports, and the messages that arrive on them.
+//! Receiving: ports, and what arrives at them.
 
-use alloc::vec;
-use alloc::vec::Vec;
-
-use atoll_ipc::abi::ChannelEntry;
-use atoll_ipc::channel::Replies;
-use atoll_ipc::message::{IpcError, Status};
-use atoll_ipc::ring::Reservation;
-use atoll_ipc::server::{Request, Server};
+use atoll_ipc::ready::ChannelSet;
 
 use super::endpoints::{Endpoint, Endpoints, with};
-use super::wait::{ring, wait};
+use super::message::Message;
+use super::wait::{Awaited, wait};
 use crate::boot;
 use crate::clock::Instant;
-
-type Region = atoll_ipc::channel::Mapped<'static>;
 
 /// A named receive endpoint of this domain (CHORUS). Any number of channels lead to it.
 ///
@@ -28,7 +20,8 @@ impl Port {
         Self(index)
     }
 
-    /// Waits for the next message (QNX `MsgReceive`, RC 4000 `wait message`).
+    /// Waits for the next message (QNX `MsgReceive`).
+    #[inline]
     pub fn receive(self) -> Message {
         loop {
             if let Some((_, message)) = receive_any(&[self], None) {
@@ -37,21 +30,29 @@ impl Port {
         }
     }
 
-    /// Waits for the next message or for notifications, whichever comes first (seL4: a bound
-    /// notification; QNX: a pulse on the channel), until a deadline if there is one.
-    pub fn event(self, deadline: Option<Instant>) -> Option<Event> {
-        wait(deadline, |endpoints| {
-            let bits = collect(endpoints, self);
-            if bits != 0 {
-                return Some(Event::Notified(bits));
-            }
-            next(endpoints, self).map(Event::Message)
-        })
+    /// [`Port::receive`] by its name in RC 4000.
+    pub fn wait_message(self) -> Message {
+        self.receive()
     }
 
     /// Waits for the next message until a deadline.
     pub fn receive_until(self, deadline: Instant) -> Option<Message> {
         receive_any(&[self], Some(deadline)).map(|(_, message)| message)
+    }
+
+    /// Waits for the next message or for notifications, whichever comes first (seL4: a bound
+    /// notification; QNX: a pulse on the channel), until a deadline if there is one.
+    pub fn event(self, deadline: Option<Instant>) -> Option<Event> {
+        let awaited = ForMessage { ports: &[self], notified: true };
+        with(|endpoints| wait(endpoints, deadline, ChannelSet::EMPTY, awaited))
+            .map(|(_, event)| event)
+    }
+
+    /// The unique identifier of this port (CHORUS), if a channel leads to it: no other port has
+    /// it, and it stays the same when this domain restarts.
+    pub fn id(self) -> Option<u128> {
+        let channel = with(|endpoints| endpoints.of_port(self.0)).iter().next()?;
+        Some(u128::from_le_bytes(boot::channels()[channel].port_id))
     }
 }
 
@@ -64,179 +65,73 @@ pub enum Event {
     Notified(u64),
 }
 
-/// Notification bits that the clients of a port have raised; collecting clears them.
-fn collect(endpoints: &mut Endpoints, port: Port) -> u64 {
-    let mut bits = 0;
-    for (endpoint, entry) in endpoints.all.iter_mut().zip(boot::channels()) {
-        if let Endpoint::Server(server) = endpoint
-            && entry.port == port.0
-        {
-            bits |= server.collect_notifications();
-        }
-    }
-    bits
-}
-
 /// Waits for a message on any of the ports. A port that stands before another in `ports` goes
 /// before it; among the channels of one port, each gets its turn.
+#[inline]
 pub fn receive_any(ports: &[Port], deadline: Option<Instant>) -> Option<(Port, Message)> {
-    wait(deadline, |endpoints| ports.iter().find_map(|&port| Some((port, next(endpoints, port)?))))
-}
-
-fn next(endpoints: &mut Endpoints, port: Port) -> Option<Message> {
-    let count = endpoints.all.len();
-    for step in 0..count {
-        let channel = (endpoints.turn + step) % count;
-        let Endpoint::Server(server) = &mut endpoints.all[channel] else { continue };
-        if boot::channels()[channel].port != port.0 || !server.is_ready() {
-            continue;
-        }
-        // A client that breaks the protocol has lost its own messages, and nothing else.
-        if let Ok(Some(request)) = server.poll() {
-            endpoints.turn = channel + 1;
-            return Some(Message { channel, request: Some(request) });
-        }
-    }
-    None
-}
-
-/// A message that was received, and the right to reply to it, once (Hydra, L4).
-///
-/// Its payload lies in shared memory until then, and may change under a hostile client: read
-/// what must not change into a buffer of your own, once.
-///
-/// A message that is dropped without a reply is answered for you: its client gets
-/// [`IpcError::Rejected`].
-#[derive(Debug)]
-pub struct Message {
-    channel: usize,
-    /// There until it is answered.
-    request: Option<Request>,
-}
-
-impl Message {
-    /// The operation that the client asks for.
-    pub fn operation(&self) -> u16 {
-        self.request.as_ref().map_or(0, |request| request.operation)
-    }
-
-    /// Whether the client waits for a reply.
-    pub fn is_call(&self) -> bool {
-        self.request.as_ref().is_some_and(|request| request.is_call)
-    }
-
-    /// The name of the domain or gateway that sent it, as the nucleus knows it: a sender cannot
-    /// choose it.
-    pub fn sender(&self) -> &'static str {
-        let peer = &self.entry().peer;
-        let length = peer.iter().position(|&b| b == 0).unwrap_or(peer.len());
-        str::from_utf8(&peer[..length]).unwrap_or("?")
-    }
-
-    /// Which incarnation of its sender sent it.
-    pub fn sender_epoch(&self) -> u32 {
-        self.request.as_ref().map_or(0, Request::client_epoch)
-    }
-
-    /// Bytes of payload.
-    #[expect(clippy::len_without_is_empty, reason = "an empty message is still a message")]
-    pub fn len(&self) -> usize {
-        self.request.as_ref().map_or(0, Request::len)
-    }
-
-    /// Fills `bytes` from the payload, from `offset` on.
-    ///
-    /// # Panics
-    /// If it asks for more than the payload, or `offset` is not a multiple of 8.
-    pub fn read(&self, offset: usize, bytes: &mut [u8]) {
-        if let Some(request) = &self.request {
-            with(|endpoints| server(endpoints, self.channel).read(request, offset, bytes));
-        }
-    }
-
-    /// The payload as a vector.
-    pub fn to_vec(&self) -> Vec<u8> {
-        let mut bytes = vec![0; self.len()];
-        self.read(0, &mut bytes);
-        bytes
-    }
-
-    /// Longest reply that fits the channel, in bytes.
-    pub fn max_reply(&self) -> usize {
-        self.entry().layout().max_reply()
-    }
-
-    /// Answers the message (QNX `MsgReply`, RC 4000 `send answer`). A one-way message is only
-    /// given back. A client that has died meanwhile gets nothing.
-    pub fn reply(self, payload: &[u8]) {
-        self.reply_with(Status::Ok, payload.len(), |reply| reply.write(0, payload));
-    }
-
-    /// Answers with a failure and no payload.
-    pub fn fail(self, status: Status) {
-        self.reply_with(status, 0, |_| ());
-    }
-
-    /// Answers with a payload of `length` bytes that is written in place. One that is longer
-    /// than the channel carries becomes [`Status::Exhausted`].
-    pub fn reply_with(
-        mut self,
-        status: Status,
-        length: usize,
-        mut fill: impl FnMut(&mut Reservation<'_, Replies<Region>>),
-    ) {
-        let request = self.request.take();
-        if let Some(request) = request {
-            answer(self.channel, request, status, length, &mut fill);
-        }
-    }
-
-    fn entry(&self) -> &'static ChannelEntry {
-        &boot::channels()[self.channel]
+    let awaited = ForMessage { ports, notified: false };
+    let found = with(|endpoints| wait(endpoints, deadline, ChannelSet::EMPTY, awaited));
+    match found? {
+        (port, Event::Message(message)) => Some((port, message)),
+        (_, Event::Notified(_)) => None,
     }
 }
 
-impl Drop for Message {
-    fn drop(&mut self) {
-        if let Some(request) = self.request.take() {
-            answer(self.channel, request, Status::Dropped, 0, &mut |_| ());
-        }
-    }
+struct ForMessage<'p> {
+    /// In the order of their priority.
+    ports: &'p [Port],
+    /// Notifications count, too.
+    notified: bool,
 }
 
-fn server(endpoints: &mut Endpoints, channel: usize) -> &mut Server<Region> {
-    match &mut endpoints.all[channel] {
-        Endpoint::Server(server) => server,
-        Endpoint::Client(_) => unreachable!("messages are received on servers' ends only"),
-    }
-}
-
-fn answer(
-    channel: usize,
-    request: Request,
-    status: Status,
-    length: usize,
-    fill: &mut impl FnMut(&mut Reservation<'_, Replies<Region>>),
-) {
-    let mut next = Some((request, status, length));
-    // Waits while the client leaves no room for the reply.
-    wait(None, |endpoints| {
-        let (request, status, length) = next.take()?;
-        let server = server(endpoints, channel);
-        match server.reply(request, status, length, &mut *fill) {
-            Ok(()) => return Some(()),
-            Err((request, IpcError::TooLarge)) => next = Some((request, Status::Exhausted, 0)),
-            Err((request, IpcError::Full)) if !server.client_is_gone() => {
-                server.declare_starved();
-                next = Some((request, status, length));
+impl ForMessage<'_> {
+    /// Notification bits that the clients of the ports have raised; collecting clears them.
+    fn collect(&self, endpoints: &mut Endpoints) -> Option<(Port, Event)> {
+        for &port in self.ports {
+            let mut bits = 0;
+            for channel in endpoints.of_port(port.0).iter() {
+                if let Endpoint::Server(server) = &mut endpoints.all[channel] {
+                    bits |= server.collect_notifications();
+                }
             }
-            // The client died, or broke the protocol: nobody can be told.
-            Err((request, _)) => {
-                server.forget(request);
-                return Some(());
+            if bits != 0 {
+                return Some((port, Event::Notified(bits)));
             }
         }
         None
-    });
-    ring(with(Endpoints::published));
+    }
+}
+
+impl Awaited for ForMessage<'_> {
+    type Found = (Port, Event);
+
+    #[inline]
+    fn peek(&self, endpoints: &mut Endpoints) -> bool {
+        self.ports.iter().any(|port| {
+            let channels = endpoints.of_port(port.0);
+            endpoints.has_request(&channels)
+        })
+    }
+
+    #[inline]
+    fn look(&mut self, endpoints: &mut Endpoints) -> Option<(Port, Event)> {
+        if self.notified
+            && let Some(found) = self.collect(endpoints)
+        {
+            return Some(found);
+        }
+        self.ports.iter().find_map(|&port| {
+            let channels = endpoints.of_port(port.0);
+            let (channel, request) = endpoints.next_request(&channels)?;
+            Some((port, Event::Message(Message::new(channel, request))))
+        })
+    }
+
+    fn declare_asleep(&self, endpoints: &mut Endpoints) {
+        endpoints.declare_asleep();
+    }
+
+    fn declare_awake(&self, endpoints: &mut Endpoints) {
+        endpoints.declare_awake();
+    }
 }

@@ -1,75 +1,157 @@
-//! Waiting: spin for what a sleep would cost, then sleep with one exit.
+//! Waiting: look for what a sleep would cost, then sleep with one exit.
+//!
+//! How long to look is decided at each wait. A domain that has a processor to itself looks for as
+//! long as a sleep and its wake-up would cost on this host, which the nucleus has measured: so it
+//! never loses more than a factor of two, whatever it waits for. One that shares its processors
+//! with others who want to run, as the nucleus keeps count of in the host page, does not look at
+//! all: whom it waits for may be among them.
 
 use core::hint::spin_loop;
 use core::time::Duration;
 
-use atoll_ipc::abi::FOREVER;
+use atoll_ipc::abi::layout::HOST;
+use atoll_ipc::abi::{FOREVER, HostPage, SPIN_ALWAYS};
+use atoll_ipc::ready::ChannelSet;
 
-use super::endpoints::{Endpoints, Kicks, with};
+use super::endpoints::{Endpoints, with};
 use crate::clock::Instant;
 use crate::{boot, exits};
 
-/// Waits until `ready` finds something among the endpoints, or the deadline passes.
-pub(super) fn wait<T>(
+/// Cheap looks between two thorough ones.
+const LOOKS: u32 = 32;
+
+/// What a domain waits for.
+pub(super) trait Awaited {
+    /// What it finds.
+    type Found;
+
+    /// The cheapest look: whether [`Awaited::look`] may find something.
+    fn peek(&self, endpoints: &mut Endpoints) -> bool;
+
+    /// Looks thoroughly.
+    fn look(&mut self, endpoints: &mut Endpoints) -> Option<Self::Found>;
+
+    /// About to sleep: whoever brings it must kick.
+    fn declare_asleep(&self, endpoints: &mut Endpoints);
+
+    /// Takes [`Awaited::declare_asleep`] back.
+    fn declare_awake(&self, endpoints: &mut Endpoints);
+}
+
+/// Waits until something is found, or the deadline passes.
+///
+/// `owed` are doorbells that are still to be rung: before this looks for long, or with the exit
+/// that goes to sleep.
+#[inline]
+pub(super) fn wait<A: Awaited>(
+    endpoints: &mut Endpoints,
     deadline: Option<Instant>,
-    mut ready: impl FnMut(&mut Endpoints) -> Option<T>,
-) -> Option<T> {
+    owed: ChannelSet,
+    mut awaited: A,
+) -> Option<A::Found> {
+    if let Some(found) = awaited.look(endpoints) {
+        ring(&owed);
+        return Some(found);
+    }
+    wait_long(endpoints, deadline, owed, awaited)
+}
+
+fn wait_long<A: Awaited>(
+    endpoints: &mut Endpoints,
+    deadline: Option<Instant>,
+    mut owed: ChannelSet,
+    mut awaited: A,
+) -> Option<A::Found> {
     loop {
-        if let Some(found) = with(&mut ready) {
-            return Some(found);
+        let budget = budget();
+        if budget > 0 {
+            ring(&owed.or(&endpoints.take_kicks()));
+            owed = ChannelSet::EMPTY;
+            if let Some(found) = spin(endpoints, budget, deadline, &mut awaited) {
+                return Some(found);
+            }
         }
-        let kicks = with(Endpoints::take_kicks);
-        // Somebody sleeps: the exit that wakes it is a sleep as well. Otherwise everybody runs,
-        // and an answer may be near.
-        if kicks == [0; 4]
-            && let Some(found) = spin(deadline, &mut ready)
-        {
-            return Some(found);
-        }
-        with(|endpoints| endpoints.declare_asleep());
-        let found = with(&mut ready);
+        awaited.declare_asleep(endpoints);
+        let found = awaited.look(endpoints);
         let left = deadline.map(|deadline| deadline.since(Instant::now()));
         if found.is_some() || left == Some(Duration::ZERO) {
-            with(|endpoints| endpoints.declare_awake());
-            ring(kicks);
+            awaited.declare_awake(endpoints);
+            ring(&owed);
             return found;
         }
         // The last look may have given room to a peer that has restarted.
-        let kicks = union(kicks, with(Endpoints::take_kicks));
-        exits::wait(kicks, left.map_or(FOREVER, |left| left.as_nanos() as u64));
-        with(|endpoints| endpoints.declare_awake());
-    }
-}
-
-fn union(a: Kicks, b: Kicks) -> Kicks {
-    core::array::from_fn(|word| a[word] | b[word])
-}
-
-fn spin<T>(
-    deadline: Option<Instant>,
-    ready: &mut impl FnMut(&mut Endpoints) -> Option<T>,
-) -> Option<T> {
-    let mut end = Instant::now().after(Duration::from_nanos(boot::page().spin_ns));
-    if let Some(deadline) = deadline {
-        end = end.min(deadline);
-    }
-    while Instant::now() < end {
-        if let Some(found) = with(&mut *ready) {
+        owed = owed.or(&endpoints.take_kicks());
+        let longest = left.map_or(FOREVER, |left| left.as_nanos() as u64);
+        exits::wait(owed.words(), longest);
+        owed = ChannelSet::EMPTY;
+        awaited.declare_awake(endpoints);
+        if let Some(found) = awaited.look(endpoints) {
             return Some(found);
         }
-        spin_loop();
     }
-    None
+}
+
+/// Ticks that a wait may look for, here and now.
+fn budget() -> u64 {
+    let ns = boot::page().spin_ns;
+    match ns {
+        SPIN_ALWAYS => u64::MAX,
+        _ if host().is_crowded(boot::page().crowd) => 0,
+        _ => Instant::ticks(ns),
+    }
+}
+
+fn host() -> &'static HostPage {
+    // SAFETY: the nucleus maps it there for as long as the domain runs; it is made of atomics.
+    unsafe { &*(HOST as *const HostPage) }
+}
+
+fn spin<A: Awaited>(
+    endpoints: &mut Endpoints,
+    budget: u64,
+    deadline: Option<Instant>,
+    awaited: &mut A,
+) -> Option<A::Found> {
+    let start = Instant::now();
+    loop {
+        for _ in 0..LOOKS {
+            if awaited.peek(endpoints)
+                && let Some(found) = awaited.look(endpoints)
+            {
+                return Some(found);
+            }
+            spin_loop();
+        }
+        if let Some(found) = awaited.look(endpoints) {
+            return Some(found);
+        }
+        let now = Instant::now();
+        let late = deadline.is_some_and(|deadline| now >= deadline);
+        if late || now.ticks_since(start) >= budget || (budget != u64::MAX && is_crowded()) {
+            return None;
+        }
+    }
+}
+
+fn is_crowded() -> bool {
+    host().is_crowded(boot::page().crowd)
 }
 
 /// Rings doorbells without sleeping: an exit each.
-pub(super) fn ring(kicks: Kicks) {
-    for (index, mut word) in kicks.into_iter().enumerate() {
-        while word != 0 {
-            let channel = index * 64 + word.trailing_zeros() as usize;
-            word &= word - 1;
-            exits::kick(boot::channels()[channel].doorbell as u16);
-        }
+pub(super) fn ring(kicks: &ChannelSet) {
+    for channel in kicks.iter() {
+        exits::kick(boot::channels()[channel].doorbell as u16);
+    }
+}
+
+/// Rings the doorbell of a channel whose peer must be kicked for what was just published.
+///
+/// It is rung at once. That costs an exit for each time that a peer falls asleep, not for each
+/// message; and a server that computes after it has replied keeps nobody waiting.
+#[inline]
+pub(super) fn ring_if_due(endpoints: &Endpoints, channel: usize) {
+    if endpoints.all[channel].must_kick() {
+        exits::kick(boot::channels()[channel].doorbell as u16);
     }
 }
 
@@ -77,6 +159,6 @@ pub(super) fn ring(kicks: Kicks) {
 pub fn sleep_until(deadline: Instant) {
     while Instant::now() < deadline {
         let kicks = with(Endpoints::take_kicks);
-        exits::wait(kicks, deadline.since(Instant::now()).as_nanos() as u64);
+        exits::wait(kicks.words(), deadline.since(Instant::now()).as_nanos() as u64);
     }
 }

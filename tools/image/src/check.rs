@@ -7,7 +7,7 @@ use crate::layout::{
 };
 use crate::wire;
 use atoll_ipc::abi::layout::MEMORY_MAX;
-use atoll_ipc::abi::{Name, PortKind, STUB_COUNT, STUB_STRIDE, VCPUS_MAX};
+use atoll_ipc::abi::{Interface, Name, PortKind, STUB_COUNT, STUB_STRIDE, VCPUS_MAX};
 
 /// The parts of the metadata that need more than a copy.
 pub(crate) struct Checked {
@@ -149,7 +149,16 @@ fn port(index: usize, raw: &wire::Port<'_>) -> Result<Port, ImageError> {
         name: name.to_string(),
         kind: raw.kind,
     })?;
-    Ok(Port { name, kind, version: raw.version })
+    Ok(Port { name, kind, interface: interface(index, name, &raw.interface)? })
+}
+
+fn interface(index: usize, port: Name, raw: &wire::Interface<'_>) -> Result<Interface, ImageError> {
+    let name = name(raw.name).ok_or_else(|| ImageError::InterfaceName {
+        index,
+        port: port.to_string(),
+        name: shown(raw.name),
+    })?;
+    Ok(Interface::new(name, raw.version, raw.fingerprint))
 }
 
 fn sizes(raw: &wire::Metadata<'_>, segments: &[Segment]) -> Result<(), ImageError> {

@@ -10,7 +10,7 @@ use crate::wire::Metadata;
 use atoll_ipc::abi::ABI_VERSION;
 
 /// Version of the file format that this crate reads and writes.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The first bytes of every image.
 pub(crate) const MAGIC: [u8; 8] = *b"ATOLLIMG";

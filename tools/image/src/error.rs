@@ -188,6 +188,12 @@ pub enum ImageError {
          declare it with one of these"
     )]
     PortKind { index: usize, name: String, kind: u32 },
+    /// An interface's name is not a name.
+    #[error(
+        "port {index} \"{port}\" has an interface named \"{name}\", which is not 1 to {NAME_MAX} \
+         ASCII letters, digits, '-' and '_' that begin with a letter; rename the interface"
+    )]
+    InterfaceName { index: usize, port: String, name: String },
     /// No vCPU, or more than a domain can have.
     #[error("most vCPUs is {count}, it must be 1 to {VCPUS_MAX}; declare another number")]
     Vcpus { count: u32 },

@@ -6,6 +6,8 @@ use crate::{container, payload, wire};
 pub const ENTRY: u64 = 0x40_1000;
 pub const STUBS: u64 = 0x40_2000;
 const STUBS_SIZE: u64 = 512;
+/// Of the interface on the port `calls`.
+pub const FINGERPRINT: u64 = 0x0123_4567_89ab_cdef;
 
 /// Rodata, text, stubs, and data with a zeroed rest.
 pub fn shapes() -> Vec<Segment> {
@@ -22,6 +24,10 @@ pub fn shapes() -> Vec<Segment> {
         segment(STUBS, STUBS_SIZE, STUBS_SIZE, Rights::ReadExecute, true),
         segment(0x40_3000, 8, 0x2000, Rights::ReadWrite, false),
     ]
+}
+
+const fn interface(name: &str, version: u32, fingerprint: u64) -> wire::Interface<'_> {
+    wire::Interface { name, version, fingerprint }
 }
 
 /// The metadata of a good image.
@@ -43,8 +49,8 @@ pub fn metadata() -> wire::Metadata<'static> {
         stubs: Some(STUBS),
         segments: segments.collect(),
         ports: vec![
-            wire::Port { name: "calls", kind: 0, version: 3 },
-            wire::Port { name: "clients", kind: 1, version: 1 },
+            wire::Port { name: "calls", kind: 0, interface: interface("echo", 3, FINGERPRINT) },
+            wire::Port { name: "clients", kind: 1, interface: interface("redis", 1, 0) },
         ],
         symbols: vec![
             wire::Symbol { start: ENTRY, size: 16, name: "_start" },

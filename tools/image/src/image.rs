@@ -5,7 +5,7 @@ use crate::hash::Hash;
 use crate::layout::{FILE_MAX, page_ceil};
 use crate::symbols::{Symbol, Symbols};
 use crate::{check, container, payload};
-use atoll_ipc::abi::{Name, PortKind};
+use atoll_ipc::abi::{Interface, Name, PortKind};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
@@ -92,8 +92,8 @@ pub struct Port {
     pub name: Name,
     /// What it carries.
     pub kind: PortKind,
-    /// Version of the interface spoken on it.
-    pub version: u32,
+    /// What is spoken on it.
+    pub interface: Interface,
 }
 
 /// One server program, verified and ready to load.

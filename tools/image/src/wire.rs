@@ -39,7 +39,17 @@ pub(crate) struct Segment {
 pub(crate) struct Port<'a> {
     pub name: &'a str,
     pub kind: u32,
+    #[serde(borrow)]
+    pub interface: Interface<'a>,
+}
+
+/// What is spoken on a port: an [`atoll_ipc::abi::Interface`] without its reserved word, for
+/// which this format has no place.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Interface<'a> {
+    pub name: &'a str,
     pub version: u32,
+    pub fingerprint: u64,
 }
 
 /// One function.

@@ -6,7 +6,7 @@
 mod elf_writer;
 
 use atoll_image::build::{self, Options};
-use elf_writer::{ALLOC, Elf, R, RW, RX, Segment, load, port_record, section};
+use elf_writer::{ALLOC, CALLS, Elf, R, RW, RX, Segment, load, port_record, section};
 
 /// The message about a good server after this change.
 fn refusal(change: impl FnOnce(&mut Elf)) -> String {
@@ -288,7 +288,7 @@ fn name_given_by_an_option() {
 fn ports_section_of_another_size() {
     assert_eq!(
         refusal(|elf| elf.section(".atoll.ports").bytes.push(0)),
-        "section .atoll.ports has 81 bytes, no multiple of the 40 of a declaration; \
+        "section .atoll.ports has 177 bytes, no multiple of the 88 of a declaration; \
          declare ports with the guest kernel's macro only"
     );
 }
@@ -296,7 +296,7 @@ fn ports_section_of_another_size() {
 #[test]
 fn port_name() {
     assert_eq!(
-        refusal(|elf| elf.section(".atoll.ports").bytes[40] = b' '),
+        refusal(|elf| elf.section(".atoll.ports").bytes[88] = b' '),
         "port 1 in section .atoll.ports has no valid name; \
          declare ports with the guest kernel's macro only"
     );
@@ -312,9 +312,33 @@ fn port_kind() {
 }
 
 #[test]
+fn interface_name() {
+    for (at, byte) in [(88 + 40, b'9'), (88 + 40, 0), (88 + 71, b'x')] {
+        assert_eq!(
+            refusal(|elf| elf.section(".atoll.ports").bytes[at] = byte),
+            "port 1 \"clients\" in section .atoll.ports has no valid interface name; \
+             declare ports with the guest kernel's macro only"
+        );
+    }
+}
+
+#[test]
+fn reserved_fields_of_a_port() {
+    for (at, field) in [(36, "reserved"), (40 + 36, "interface.reserved")] {
+        assert_eq!(
+            refusal(|elf| elf.section(".atoll.ports").bytes[at + 1] = 0x20),
+            format!(
+                "port 0 \"calls\" in section .atoll.ports has 0x2000 in `{field}`, which must be \
+                 zero; declare ports with the guest kernel's macro only"
+            )
+        );
+    }
+}
+
+#[test]
 fn duplicate_port() {
     assert_eq!(
-        refusal(|elf| elf.section(".atoll.ports").bytes.extend(port_record("calls", 1, 1))),
+        refusal(|elf| elf.section(".atoll.ports").bytes.extend(port_record("calls", 1, &CALLS))),
         "ports 0 and 2 are both named \"calls\"; rename one of them"
     );
 }

@@ -8,7 +8,7 @@ mod elf_writer;
 use atoll_image::build::{self, Built, DEFAULT_STACK, Options, Warning};
 use atoll_image::{Image, Rights, Segment};
 use atoll_ipc::abi::{PortDecl, PortKind, ServerDecl};
-use elf_writer::{Elf, RW, RX, function, load, port_record, server_record};
+use elf_writer::{CALLS, CLIENTS, Elf, RW, RX, function, load, port_record, server_record};
 use proptest::prelude::*;
 
 fn tiny() -> Options {
@@ -22,7 +22,7 @@ fn server() -> Built {
 #[test]
 fn the_writer_makes_records_of_the_abi() {
     assert_eq!(server_record("echo").len(), size_of::<ServerDecl>());
-    assert_eq!(port_record("calls", 0, 1).len(), size_of::<PortDecl>());
+    assert_eq!(port_record("calls", 0, &CALLS).len(), size_of::<PortDecl>());
 }
 
 #[test]
@@ -34,8 +34,11 @@ fn a_server_keeps_what_it_declares() {
     assert_eq!(image.max_vcpus(), 2);
     assert_eq!(image.entry(), 0x40_1000);
     let ports: Vec<_> =
-        image.ports().iter().map(|port| (port.name.as_str(), port.kind, port.version)).collect();
-    assert_eq!(ports, [("calls", PortKind::Message, 3), ("clients", PortKind::Stream, 1)]);
+        image.ports().iter().map(|port| (port.name.as_str(), port.kind, port.interface)).collect();
+    assert_eq!(
+        ports,
+        [("calls", PortKind::Message, CALLS), ("clients", PortKind::Stream, CLIENTS)]
+    );
 }
 
 #[test]

@@ -39,15 +39,15 @@ fn builds_and_inspects() {
     let hash = image.hash();
     assert_eq!(
         stdout(built),
-        format!("echo.img: server echo, 20.2 KiB, 5 segments, 2 ports, hash {hash}\n")
+        format!("echo.img: server echo, 20.3 KiB, 5 segments, 2 ports, hash {hash}\n")
     );
     let report = stdout(mkimage(directory.path(), &["inspect", "echo.img", "--symbols"]));
     let expected = format!(
         "\
 server   echo
 hash     {hash}
-version  format 1, ABI 1
-file     20.2 KiB, of which 20.0 KiB payload
+version  format 2, ABI 2
+file     20.3 KiB, of which 20.0 KiB payload
 entry    0x401000 _start
 stubs    0x402000
 memory   1 MiB by default, 24 KiB for the segments
@@ -61,9 +61,9 @@ SEGMENT           FILE      MEMORY  RIGHTS
 0x403000          32 B        32 B  r-x
 0x404000          24 B     4.0 KiB  rw-
 
-PORT     KIND     VERSION
-calls    message  3
-clients  stream   1
+PORT     KIND     INTERFACE       VERSION  FINGERPRINT
+calls    message  echo                  3  0123456789abcdef
+clients  stream   redis-protocol       12  0000000000000000
 
 ADDRESS        BYTES  FUNCTION
 0x401000          16  _start
@@ -110,6 +110,10 @@ fn prints_json() {
     assert_eq!(json["entry"], 0x40_1000);
     assert_eq!(json["segments"][2]["supervisor"], true);
     assert_eq!(json["ports"][1]["kind"], "stream");
+    assert_eq!(
+        json["ports"][0]["interface"],
+        serde_json::json!({ "name": "echo", "version": 3, "fingerprint": "0123456789abcdef" })
+    );
     assert_eq!(json["symbol_count"], 4);
     assert!(json.get("symbols").is_none(), "only when asked for");
 }

@@ -7,7 +7,7 @@ use super::BuildError;
 use super::elf::Elf;
 use crate::wire;
 use atoll_ipc::abi::{
-    ABI_VERSION, NAME_MAX, Name, PORTS_SECTION, PortDecl, SERVER_SECTION, ServerDecl,
+    ABI_VERSION, Interface, NAME_MAX, Name, PORTS_SECTION, PortDecl, SERVER_SECTION, ServerDecl,
 };
 use std::mem::offset_of;
 
@@ -21,12 +21,21 @@ pub(super) struct Declarations {
 pub(super) struct Port {
     name: Name,
     kind: u32,
-    version: u32,
+    interface: Interface,
 }
 
 impl Port {
     pub fn record(&self) -> wire::Port<'_> {
-        wire::Port { name: self.name.as_str(), kind: self.kind, version: self.version }
+        let Interface { name, version, fingerprint, .. } = &self.interface;
+        wire::Port {
+            name: self.name.as_str(),
+            kind: self.kind,
+            interface: wire::Interface {
+                name: name.as_str(),
+                version: *version,
+                fingerprint: *fingerprint,
+            },
+        }
     }
 }
 
@@ -68,11 +77,28 @@ fn ports(section: &[u8]) -> Result<Vec<Port>, BuildError> {
 
 fn port(index: usize, record: &[u8]) -> Result<Port, BuildError> {
     let name = field::<NAME_MAX>(record, offset_of!(PortDecl, name));
+    let name = Name::from_bytes(name).ok_or(BuildError::PortName { index })?;
+    let reserved = |field, found| match found {
+        0 => Ok(()),
+        _ => Err(BuildError::PortReserved { index, port: name, field, found }),
+    };
+    reserved("reserved", u32::from_le_bytes(field(record, offset_of!(PortDecl, reserved))))?;
+    let spoken = field::<{ size_of::<Interface>() }>(record, offset_of!(PortDecl, interface));
+    let unused = u32::from_le_bytes(field(&spoken, offset_of!(Interface, reserved)));
+    reserved("interface.reserved", unused)?;
     Ok(Port {
-        name: Name::from_bytes(name).ok_or(BuildError::PortName { index })?,
+        name,
         kind: u32::from_le_bytes(field(record, offset_of!(PortDecl, kind))),
-        version: u32::from_le_bytes(field(record, offset_of!(PortDecl, version))),
+        interface: interface(&spoken).ok_or(BuildError::InterfaceName { index, port: name })?,
     })
+}
+
+/// `None` if its name is not a name.
+fn interface(record: &[u8]) -> Option<Interface> {
+    let name = Name::from_bytes(field(record, offset_of!(Interface, name)))?;
+    let version = u32::from_le_bytes(field(record, offset_of!(Interface, version)));
+    let fingerprint = u64::from_le_bytes(field(record, offset_of!(Interface, fingerprint)));
+    Some(Interface::new(name, version, fingerprint))
 }
 
 /// The bytes of one field; the record's length has been checked.

@@ -2,7 +2,7 @@
 
 use crate::error::ImageError;
 use crate::layout::{FILE_MAX, IMAGE_BASE, IMAGE_END, METADATA_MAX, PAGE_SIZE};
-use atoll_ipc::abi::{ABI_VERSION, STUB_COUNT, STUB_STRIDE};
+use atoll_ipc::abi::{ABI_VERSION, Name, STUB_COUNT, STUB_STRIDE};
 
 /// Why an ELF file cannot become an image.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -125,6 +125,18 @@ pub enum BuildError {
          declare ports with the guest kernel's macro only"
     )]
     PortName { index: usize },
+    /// The name of an interface is not a name.
+    #[error(
+        "port {index} \"{port}\" in section .atoll.ports has no valid interface name; \
+         declare ports with the guest kernel's macro only"
+    )]
+    InterfaceName { index: usize, port: Name },
+    /// A reserved field of a declaration is in use.
+    #[error(
+        "port {index} \"{port}\" in section .atoll.ports has {found:#x} in `{field}`, which must \
+         be zero; declare ports with the guest kernel's macro only"
+    )]
+    PortReserved { index: usize, port: Name, field: &'static str, found: u32 },
     /// The stubs begin within a page.
     #[error(
         "section .atoll.stubs begins at {vaddr:#x}, which is no multiple of {PAGE_SIZE}; align it to a page"

@@ -218,6 +218,27 @@ fn port_of_no_kind() {
 }
 
 #[test]
+fn interface_name() {
+    for (name, said) in [("", ""), ("a b", "a b"), ("x\n", "x\\n")] {
+        assert_eq!(
+            refusal(|m| m.ports[1].interface.name = name),
+            format!(
+                "port 1 \"clients\" has an interface named \"{said}\", which is not 1 to 32 \
+                 ASCII letters, digits, '-' and '_' that begin with a letter; rename the interface"
+            )
+        );
+    }
+}
+
+#[test]
+fn ports_may_speak_one_interface() {
+    let mut metadata = metadata();
+    metadata.ports[1].interface = metadata.ports[0].interface;
+    let image = Image::parse(seal(&metadata)).unwrap();
+    assert_eq!(image.ports()[0].interface, image.ports()[1].interface);
+}
+
+#[test]
 fn vcpus() {
     for count in [0, 17] {
         assert_eq!(

@@ -1,7 +1,7 @@
 //! The reader on whole files: good ones, damaged ones, and arbitrary bytes.
 
 use super::*;
-use crate::fixture::{ENTRY, STUBS, metadata, payload, seal, shapes};
+use crate::fixture::{ENTRY, FINGERPRINT, STUBS, metadata, payload, seal, shapes};
 use crate::{FORMAT_VERSION, wire};
 use atoll_ipc::abi::ABI_VERSION;
 use proptest::prelude::*;
@@ -35,7 +35,11 @@ fn everything_written_is_read_back() {
     assert_eq!(image.segment_bytes(1), Some(&[1; 48][..]));
     assert_eq!(image.segment_bytes(4), None);
     let stream = image.port("clients").unwrap();
-    assert_eq!((stream.kind, stream.version), (PortKind::Stream, 1));
+    assert_eq!(stream.kind, PortKind::Stream);
+    assert_eq!(stream.interface, Interface::untyped(Name::new("redis"), 1));
+    let calls = image.port("calls").unwrap();
+    assert_eq!(calls.kind, PortKind::Message);
+    assert_eq!(calls.interface, Interface::new(Name::new("echo"), 3, FINGERPRINT));
     assert_eq!(image.port("absent"), None);
     assert_eq!(image.ports().len(), 2);
     assert_eq!(image.symbols().map(|symbol| symbol.size).collect::<Vec<_>>(), [16, 8, 16]);

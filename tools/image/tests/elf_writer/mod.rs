@@ -1,6 +1,6 @@
 //! Writes small ELF files, right or wrong, for the tests of the builder.
 
-use atoll_ipc::abi::ABI_VERSION;
+use atoll_ipc::abi::{ABI_VERSION, Interface, Name};
 
 pub const PT_LOAD: u32 = 1;
 pub const SHT_PROGBITS: u32 = 1;
@@ -8,6 +8,10 @@ pub const R: u32 = 4;
 pub const RW: u32 = 6;
 pub const RX: u32 = 5;
 pub const ALLOC: u64 = 2;
+
+/// What the ports of [`Elf::server`] speak.
+pub const CALLS: Interface = Interface::new(Name::new("echo"), 3, 0x0123_4567_89ab_cdef);
+pub const CLIENTS: Interface = Interface::untyped(Name::new("redis-protocol"), 12);
 
 /// An ELF file in the making. Every field may hold nonsense.
 #[derive(Clone)]
@@ -69,8 +73,15 @@ pub fn server_record(name: &str) -> Vec<u8> {
 }
 
 /// A `PortDecl` as it lies in memory.
-pub fn port_record(name: &str, kind: u32, version: u32) -> Vec<u8> {
-    [padded(name).as_slice(), &kind.to_le_bytes(), &version.to_le_bytes()].concat()
+pub fn port_record(name: &str, kind: u32, interface: &Interface) -> Vec<u8> {
+    let mut record = padded(name).to_vec();
+    record.extend(kind.to_le_bytes());
+    record.extend(0u32.to_le_bytes());
+    record.extend(interface.name.to_bytes());
+    record.extend(interface.version.to_le_bytes());
+    record.extend(interface.reserved.to_le_bytes());
+    record.extend(interface.fingerprint.to_le_bytes());
+    record
 }
 
 fn padded(name: &str) -> [u8; 32] {
@@ -101,7 +112,7 @@ impl Elf {
     pub fn server() -> Self {
         let stubs = vec![0xcc; 0x1000];
         let text = [vec![0x90; 0x1000], stubs.clone(), vec![0x91; 32]].concat();
-        let ports = [port_record("calls", 0, 3), port_record("clients", 1, 1)].concat();
+        let ports = [port_record("calls", 0, &CALLS), port_record("clients", 1, &CLIENTS)];
         Self {
             segments: vec![
                 load(R, 0x40_0000, vec![0xaa; 24], 24),
@@ -113,7 +124,7 @@ impl Elf {
                 section(".atoll.stubs", 0x40_2000, stubs),
                 section(".text.late", 0x40_3000, vec![0x91; 32]),
                 section(".atoll.server", 0x40_0000, server_record("echo")),
-                section(".atoll.ports", 0x40_0100, ports),
+                section(".atoll.ports", 0x40_0100, ports.concat()),
             ],
             symbols: vec![
                 function("_ZN4echo5serve17h0123456789abcdefE", 0x40_1010, 8),

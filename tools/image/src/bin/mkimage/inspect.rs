@@ -56,7 +56,15 @@ struct Segment {
 struct Port<'a> {
     name: &'a str,
     kind: &'static str,
+    interface: Interface<'a>,
+}
+
+#[derive(Serialize)]
+struct Interface<'a> {
+    name: &'a str,
     version: u32,
+    /// In hexadecimal: many readers of JSON cannot hold 64 bits in a number.
+    fingerprint: String,
 }
 
 #[derive(Serialize)]
@@ -78,7 +86,11 @@ impl<'a> Report<'a> {
         let ports = image.ports().iter().map(|port| Port {
             name: port.name.as_str(),
             kind: kind_text(port.kind),
-            version: port.version,
+            interface: Interface {
+                name: port.interface.name.as_str(),
+                version: port.interface.version,
+                fingerprint: format!("{:016x}", port.interface.fingerprint),
+            },
         });
         let symbols = || {
             let symbols = image.symbols();
@@ -172,10 +184,22 @@ fn ports(out: &mut String, ports: &[Port<'_>]) -> fmt::Result {
     if ports.is_empty() {
         return writeln!(out, "\nno ports");
     }
-    let width = ports.iter().map(|port| port.name.len()).max().unwrap_or(0).max("PORT".len());
-    writeln!(out, "\n{:<width$}  {:<7}  VERSION", "PORT", "KIND")?;
-    for port in ports {
-        writeln!(out, "{:<width$}  {:<7}  {}", port.name, port.kind, port.version)?;
+    let width = |title: &str, text: fn(&Port<'_>) -> usize| {
+        ports.iter().map(text).max().unwrap_or(0).max(title.len())
+    };
+    let name = width("PORT", |port| port.name.len());
+    let spoken = width("INTERFACE", |port| port.interface.name.len());
+    writeln!(
+        out,
+        "\n{:<name$}  {:<7}  {:<spoken$}  {:>7}  FINGERPRINT",
+        "PORT", "KIND", "INTERFACE", "VERSION"
+    )?;
+    for Port { name: port, kind, interface } in ports {
+        let Interface { name: interface, version, fingerprint } = interface;
+        writeln!(
+            out,
+            "{port:<name$}  {kind:<7}  {interface:<spoken$}  {version:>7}  {fingerprint}"
+        )?;
     }
     Ok(())
 }

@@ -1,0 +1,26 @@
+//! Makes load for benchmarks, or takes it: as its first argument says, `make` or `take`.
+
+#![no_std]
+#![no_main]
+
+extern crate alloc;
+
+mod make;
+mod take;
+
+use atoll::boot;
+use atoll_ipc::load::Load;
+
+atoll::server! {
+    name: "load",
+    memory: 32 << 20,
+    ports: [CONTROL: "control" message speaks Load, WORK: "work" message],
+}
+
+fn main() -> u32 {
+    match boot::arguments().next() {
+        Some("make") => make::serve(CONTROL),
+        Some("take") => take::serve(WORK),
+        other => panic!("the first argument is `make` or `take`, not {other:?}"),
+    }
+}
