@@ -19,6 +19,7 @@ image = "echo"
 from = "front"
 as = "next"
 to = "relay:relay"
+buffers = "1 MiB"
 [[channels]]
 from = "relay"
 as = "next"
@@ -100,11 +101,11 @@ fn notifications_coalesce_and_reach_the_next_server() {
 fn large_messages_pass_whole_and_too_large_ones_are_refused() {
     let Some(system) = System::start(CHAIN) else { return };
     let mut front = Lines::connect(&system.gateway("front:lines"));
-    for size in [1 << 10, 100 << 10, 120 << 10] {
+    for size in [1 << 10, 100 << 10, 120 << 10, 300 << 10] {
         let text: String = (0..size / 8).map(|n| format!("{n:07} ")).collect();
         assert!(front.ask(&text) == text, "{size} bytes");
     }
-    let answer = front.ask(&"x".repeat(300 << 10));
+    let answer = front.ask(&"x".repeat(600 << 10));
     assert_eq!(answer, "error: the message is too large for the channel");
     assert_eq!(front.ask("still there"), "still there");
 }

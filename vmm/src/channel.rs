@@ -6,16 +6,21 @@ use std::io;
 use std::sync::Arc;
 
 use atoll_ipc::channel::{Layout, Mapped, Region, Role, Shared, Status, resume_point};
+use atoll_ipc::ready::{Alert, Ready};
 use atoll_ipc::sync::AtomicU64;
 use vm_memory::{FileOffset, MmapRegion};
 
 use crate::machine::MachineError;
 use crate::machine::memory::memory_file;
+use crate::machine::shared_page::SharedPage;
 use crate::machine::vm::Lendable;
 
 /// A channel's memory, mapped in the VMM. Clones share it.
 #[derive(Clone)]
-pub struct ChannelMemory(Arc<Mapping>);
+pub struct ChannelMemory {
+    mapping: Arc<Mapping>,
+    alert: Option<(Arc<SharedPage<Ready>>, u32)>,
+}
 
 struct Mapping {
     // Points into `mapping`, and is never handed out for longer than a borrow of `self`.
@@ -25,7 +30,7 @@ struct Mapping {
 
 impl fmt::Debug for ChannelMemory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChannelMemory").field("bytes", &self.0.mapping.size()).finish()
+        f.debug_struct("ChannelMemory").field("bytes", &self.mapping.mapping.size()).finish()
     }
 }
 
@@ -46,12 +51,19 @@ impl ChannelMemory {
         // goes through the view's atomics.
         let view = unsafe { Mapped::at(mapping.as_ptr(), layout) };
         view.status().initialise(fresh_secret(), 1, 1);
-        Ok(Self(Arc::new(Mapping { view, mapping })))
+        Ok(Self { mapping: Arc::new(Mapping { view, mapping }), alert: None })
     }
 
     /// The memory as guests are lent it.
     pub fn lendable(&self) -> Arc<dyn Lendable> {
-        self.0.clone()
+        self.mapping.clone()
+    }
+
+    /// The same, for a client in the VMM: this is the server's ready page, and the channel's
+    /// number there.
+    #[must_use]
+    pub fn alerting(self, ready: Arc<SharedPage<Ready>>, channel: u32) -> Self {
+        Self { alert: Some((ready, channel)), ..self }
     }
 
     /// Readies the channel for the next incarnation of one end, which stands still. The other
@@ -93,18 +105,31 @@ impl Lendable for Mapping {
 
 impl Region for ChannelMemory {
     fn status(&self) -> &Status {
-        self.0.view.status()
+        self.mapping.view.status()
     }
 
     fn shared(&self) -> &Shared {
-        self.0.view.shared()
+        self.mapping.view.shared()
     }
 
     fn requests(&self) -> &[AtomicU64] {
-        self.0.view.requests()
+        self.mapping.view.requests()
     }
 
     fn replies(&self) -> &[AtomicU64] {
-        self.0.view.replies()
+        self.mapping.view.replies()
+    }
+
+    fn lent_requests(&self) -> &[AtomicU64] {
+        self.mapping.view.lent_requests()
+    }
+
+    fn lent_replies(&self) -> &[AtomicU64] {
+        self.mapping.view.lent_replies()
+    }
+
+    #[inline]
+    fn alert(&self) -> Option<Alert<'_>> {
+        self.alert.as_ref().map(|(ready, channel)| Alert::new(ready, *channel))
     }
 }

@@ -6,7 +6,7 @@
 //!    │        │          │            │
 //!    │        ├──▶ gateway ──▶ channel┘
 //!    │        └──▶ control ◀── (HTTP over a Unix socket)
-//!    └──▶ control::Client, doctor
+//!    └──▶ control::Client, doctor, bench
 //! ```
 //!
 //! | module | owns |
@@ -15,12 +15,14 @@
 //! | [`machine`] | one micro-VM: memory, page tables, vCPUs |
 //! | [`domain`] | a micro-VM with its server: threads, exits, fault reports |
 //! | [`channel`] | the shared memory between two ends |
+//! | [`ipc`] | the VMM itself as a client or server of domains |
 //! | [`gateway`] | host sockets in front of a domain's port |
 //! | [`nucleus`] | the running system: lives of domains, supervision |
 //! | [`system`] | from a manifest to a running system |
 //! | [`journal`] | log lines and events |
 //! | [`control`] | the API to a running system, both ends |
 //! | [`doctor`] | what this host's KVM is worth |
+//! | [`bench`](mod@bench) | what communication costs here, beside others |
 //! | [`cli`] | the command |
 //!
 //! Nothing here knows a particular server, or what its clients say to it.
@@ -28,6 +30,7 @@
 #![warn(missing_docs)]
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod bench;
 pub mod channel;
 pub mod cli;
 pub mod control;
@@ -35,6 +38,7 @@ pub mod doctor;
 pub mod domain;
 pub mod exit_code;
 pub mod gateway;
+pub mod ipc;
 pub mod journal;
 pub mod machine;
 pub mod manifest;

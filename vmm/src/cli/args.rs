@@ -5,8 +5,11 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 
+use crate::bench::wire::{Suite, Wait};
 use crate::exit_code::ExitCode;
 use crate::manifest::{DomainName, SystemName};
+
+use super::bench::{named, size};
 
 /// Run systems of micro-VMs, and look after them.
 #[derive(Debug, Parser)]
@@ -30,6 +33,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Say what this host's KVM can do, what it costs, and what to do if it is missing
     Doctor,
+    /// Measure what this host and Atoll can do, beside others
+    Bench(BenchArgs),
     /// List the domains
     Ps(Target),
     /// End a domain's incarnation as a crash does
@@ -67,6 +72,93 @@ pub(super) struct CheckArgs {
     /// Directory of images named without a path; by default that of the manifest
     #[arg(long, value_name = "DIR", env = "ATOLL_IMAGES")]
     pub(super) images: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct BenchArgs {
+    #[command(subcommand)]
+    pub(super) what: Benchmark,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Benchmark {
+    /// Measure communication: round trips, throughput, sleeping and waking
+    #[command(long_about = IPC_ABOUT, after_long_help = IPC_EXAMPLES)]
+    Ipc(IpcArgs),
+}
+
+const IPC_ABOUT: &str = "\
+Measure communication: round trips, throughput, sleeping and waking.
+
+Every case is measured once a round, and all take turns, so that whatever else goes on disturbs all \
+alike. Before and after each measurement a probe tells how far apart the host has put the two CPUs; \
+figures are made only of rounds in which they were where they were most of the time. The two sides \
+run on the first two CPUs that this process may use: `taskset` chooses them.
+
+Figures of times are told for the lowest, the median and the highest round. Compare lowest rounds: \
+what disturbs a round only ever makes it slower.
+
+The last table holds Atoll against what is asked of it. A bar that is missed does not make the \
+command fail, unless --strict is given.";
+
+const IPC_EXAMPLES: &str = "\
+Examples:
+  Everything, beside the peers, with pictures:
+    vmm bench ipc --images target/images --peers target/release/atoll-peers --plot plots
+
+  Who answers 8 bytes how fast, in a minute:
+    vmm bench ipc --images target/images --quick --suite round-trip --size 8
+
+  Throughput of large messages, for a script:
+    vmm bench ipc --suite one-way --size 64Ki,1Mi --json | jq '.cases[].figures.rates'
+
+Exit codes:
+  0  measured, whatever came of it
+  1  something failed; with --strict also if a bar is missed or a case fails
+  2  the command line is wrong, or leaves nothing to measure
+  5  the host lacks or denies something: KVM, a CPU, the program of peers, a directory";
+
+/// The suites, as reports and filters name them.
+pub(super) const SUITES: &[&str] = &["round-trip", "one-way", "lent", "calls", "chain"];
+/// The ways to wait, likewise.
+pub(super) const WAITS: &[&str] = &["polling", "adaptive", "blocking"];
+
+#[derive(Debug, clap::Args)]
+pub(super) struct IpcArgs {
+    /// Measure each case so many times, in turns [default: 10; quick: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) rounds: Option<u32>,
+    /// Let a round of a case last about so long [default: 100]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub(super) milliseconds: Option<u32>,
+    /// Measure fewer sizes, in fewer rounds
+    #[arg(long)]
+    pub(super) quick: bool,
+    /// Only these suites
+    #[arg(long = "suite", value_name = "SUITE", value_delimiter = ',', value_parser = named::<Suite>(SUITES))]
+    pub(super) suites: Vec<Suite>,
+    /// Only these subjects: `atoll`, `atoll raw`, or a peer by its name
+    #[arg(long = "subject", value_name = "NAME", value_delimiter = ',')]
+    pub(super) subjects: Vec<String>,
+    /// Only messages of these sizes: `64`, `4Ki`, `1Mi`
+    #[arg(long = "size", value_name = "BYTES", value_delimiter = ',', value_parser = size)]
+    pub(super) sizes: Vec<usize>,
+    /// Only sides that wait in these ways
+    #[arg(long = "wait", value_name = "WAY", value_delimiter = ',', value_parser = named::<Wait>(WAITS))]
+    pub(super) waits: Vec<Wait>,
+    /// Directory of the images of Atoll's own load and echo servers; without it, only others are
+    /// measured
+    #[arg(long, value_name = "DIR", env = "ATOLL_IMAGES")]
+    pub(super) images: Option<PathBuf>,
+    /// The program that measures others beside Atoll
+    #[arg(long, value_name = "PROGRAM", env = "ATOLL_PEERS")]
+    pub(super) peers: Option<PathBuf>,
+    /// Put pictures into this directory, each as SVG and as PNG
+    #[arg(long, value_name = "DIR")]
+    pub(super) plot: Option<PathBuf>,
+    /// Fail if a bar is missed or a case fails
+    #[arg(long)]
+    pub(super) strict: bool,
 }
 
 /// Which system; the only one that runs, if none is named.

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use crate::bench::engine::RunError;
+use crate::bench::peers::PeerError;
+use crate::bench::plot::PlotError;
 use crate::control::ClientError;
 use crate::control::api::ProblemKind;
 use crate::exit_code::ExitCode;
@@ -20,6 +23,12 @@ pub(super) enum CliError {
     System(#[from] SystemError),
     #[error(transparent)]
     Client(#[from] ClientError),
+    #[error(transparent)]
+    Bench(#[from] RunError),
+    #[error(transparent)]
+    Peers(#[from] PeerError),
+    #[error(transparent)]
+    Plot(#[from] PlotError),
     #[error(
         "no system runs here (looked in {}); start one with `vmm run SYSTEM.toml`",
         .0.display()
@@ -46,6 +55,9 @@ impl CliError {
             Self::Manifest(_) => ExitCode::Manifest,
             Self::System(error) => error.exit_code(),
             Self::Client(error) => client_code(error),
+            Self::Bench(error) => bench_code(error),
+            Self::Peers(error) => peers_code(error),
+            Self::Plot(error) => plot_code(error),
             Self::NoneRuns(_) => ExitCode::Unreachable,
             Self::SeveralRun(_) => ExitCode::Usage,
             Self::Output(_) | Self::EventLoop(_) | Self::Departure(_) => ExitCode::Runtime,
@@ -72,6 +84,31 @@ impl CliError {
             })
         });
         Some(each.collect())
+    }
+}
+
+fn bench_code(error: &RunError) -> ExitCode {
+    match error {
+        RunError::NoSubject | RunError::NoCase(_) => ExitCode::Usage,
+        RunError::Placement(_) => ExitCode::Host,
+    }
+}
+
+fn peers_code(error: &PeerError) -> ExitCode {
+    match error {
+        PeerError::Start { .. } => ExitCode::Host,
+        PeerError::Talk { .. }
+        | PeerError::Ended { .. }
+        | PeerError::Silent { .. }
+        | PeerError::Garbled { .. }
+        | PeerError::Endless { .. } => ExitCode::Runtime,
+    }
+}
+
+fn plot_code(error: &PlotError) -> ExitCode {
+    match error {
+        PlotError::Directory { .. } | PlotError::Write { .. } => ExitCode::Host,
+        PlotError::Font | PlotError::Draw { .. } | PlotError::Pixels { .. } => ExitCode::Runtime,
     }
 }
 

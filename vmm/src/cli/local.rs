@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::exit_code::ExitCode;
 use crate::manifest::Manifest;
-use crate::system::{self, RunOptions};
+use crate::system::{self, Output, RunOptions};
 
 use super::args::{CheckArgs, RunArgs};
 use super::error::CliError;
@@ -16,7 +16,8 @@ use super::human::counted;
 pub(super) fn run(args: &RunArgs, json: bool) -> Result<(), CliError> {
     let manifest = Manifest::load(&args.check.manifest)?;
     let images_dir = images_dir(&args.check);
-    Ok(system::run(manifest, RunOptions { images_dir, socket: args.socket.clone(), json })?)
+    let output = if json { Output::Json } else { Output::Text };
+    Ok(system::run(manifest, RunOptions { images_dir, socket: args.socket.clone(), output })?)
 }
 
 pub(super) fn check(args: &CheckArgs, json: bool, out: &mut dyn Write) -> Result<(), CliError> {

@@ -1,9 +1,10 @@
 //! The `vmm` command: what it accepts, what it prints, how it ends.
 //!
-//! `run`, `check` and `doctor` work on the host; all other commands ask a running system through
+//! `run`, `check`, `doctor` and `bench` work on the host; all other commands ask a running system through
 //! its control API. Nothing here knows how a system works inside.
 
 mod args;
+mod bench;
 mod error;
 mod follow;
 mod human;
@@ -56,6 +57,7 @@ fn dispatch(command: &Command, json: bool, out: &mut dyn Write) -> Result<ExitCo
         Command::Run(options) => local::run(options, json)?,
         Command::Check(options) => local::check(options, json, out)?,
         Command::Doctor => return local::doctor(json),
+        Command::Bench(options) => return bench::bench(options, json, out),
         Command::Ps(target) => ps::ps(target, json, out)?,
         Command::Kill(domain) => operate::order(domain, operate::Order::Kill, json, out)?,
         Command::Restart(domain) => operate::order(domain, operate::Order::Restart, json, out)?,

@@ -172,6 +172,15 @@ impl ControlHandle {
         Self { requests, wake }
     }
 
+    /// Asks the system to stop, and does not wait for its answer.
+    pub fn stop(&self) {
+        let (answer, _) = oneshot::channel();
+        // A nucleus that is gone has stopped.
+        if self.requests.send(Request::Stop { answer }).is_ok() {
+            (self.wake)();
+        }
+    }
+
     /// Sends the request that `make` builds around the way back, and waits for its answer.
     ///
     /// # Errors

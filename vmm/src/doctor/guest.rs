@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use atoll_ipc::abi::layout::{DESCRIPTORS, IMAGE, LARGE_PAGE, PAGE};
-use atoll_ipc::abi::ports;
+use atoll_ipc::abi::{Control, ports};
 use atoll_ipc::sync::AtomicU64;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
@@ -65,13 +65,13 @@ pub(super) fn writing(pages: u32) -> Vec<u8> {
 
 /// Counts in its control page ([`Machine::count`]), and exits after each step.
 pub(super) fn counting_exits() -> Vec<u8> {
-    // again: inc qword [rdi]; out WAIT, al; jmp again
-    [vec![0x48, 0xff, 0x07], out_wait(), vec![0xeb, 0xf9]].concat()
+    // again: inc qword [rdi + COUNT]; out WAIT, al; jmp again
+    [vec![0x48, 0xff, 0x47, COUNT], out_wait(), vec![0xeb, 0xf8]].concat()
 }
 
 /// Counts in its control page, and never exits.
 pub(super) fn counting() -> Vec<u8> {
-    vec![0x48, 0xff, 0x07, 0xeb, 0xfb] // again: inc qword [rdi]; jmp again
+    vec![0x48, 0xff, 0x47, COUNT, 0xeb, 0xfa] // again: inc qword [rdi + COUNT]; jmp again
 }
 
 fn out_wait() -> Vec<u8> {
@@ -79,6 +79,9 @@ fn out_wait() -> Vec<u8> {
 }
 
 const _: () = assert!(ports::WAIT < 0x100);
+
+/// Where in the control page the programs count; `count` reads the same field.
+const COUNT: u8 = std::mem::offset_of!(Control, wait_ns) as u8;
 
 fn plan() -> Plan {
     Plan::of(IMAGE + PAGE, PAGE, MEMORY, 1)

@@ -23,6 +23,7 @@ mod verdict;
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use kvm_ioctls::Kvm;
 
@@ -48,6 +49,20 @@ pub fn run(json: bool) -> io::Result<ExitCode> {
     }
     out.flush()?;
     Ok(if report.usable { ExitCode::Success } else { ExitCode::Host })
+}
+
+/// What it costs a vCPU here to go to sleep and be woken: how long a wait is worth spinning for.
+/// `None` if it cannot be measured, which the machine that follows will say better. Takes a few
+/// milliseconds.
+pub fn sleep_cost(host: &Arc<Host>) -> Option<Duration> {
+    Figures::sleep_cost(host)
+        .inspect_err(|error| log::debug!("the cost of a sleep: {error}"))
+        .ok()?
+}
+
+/// What an exit to the VMM and a doorbell cost here, if they can be measured.
+pub fn exit_costs(host: &Arc<Host>) -> Option<(Duration, Duration)> {
+    Figures::exit_costs(host).inspect_err(|error| log::debug!("the cost of exits: {error}")).ok()?
 }
 
 fn examine() -> Report {

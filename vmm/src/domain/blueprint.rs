@@ -5,10 +5,15 @@ use std::sync::Arc;
 
 use atoll_image::{Image, Rights};
 use atoll_ipc::abi::layout::{
-    BOOT, BOOT_SIZE, CHANNEL_STRIDE, CHANNELS, DESCRIPTORS, LARGE_PAGE, PAGE,
+    ALERTS, BOOT, BOOT_SIZE, CHANNEL_STRIDE, CHANNELS, DESCRIPTORS, HOST, HOST_SIZE, LARGE_PAGE,
+    PAGE, READY,
 };
-use atoll_ipc::abi::{ARGUMENTS_MAX, BootPage, ChannelEntry, NAME_MAX, Name, ports};
+use atoll_ipc::abi::{
+    ARGUMENTS_MAX, BootPage, ChannelEntry, Crowd, HostPage, Interface, NAME_MAX, NO_ALERT,
+    NO_DOMAIN, Name, ports,
+};
 use atoll_ipc::channel::{Layout, Role};
+use atoll_ipc::ready::Ready;
 use linux_loader::loader::KernelLoader;
 use linux_loader::loader::elf::Elf;
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
@@ -19,6 +24,7 @@ use crate::machine::MachineError;
 use crate::machine::descriptors;
 use crate::machine::memory::DomainMemory;
 use crate::machine::plan::Plan;
+use crate::machine::shared_page::SharedPage;
 use crate::machine::tables::{Access, Tables};
 
 /// One end of a channel, as a domain is given it.
@@ -28,14 +34,22 @@ pub struct ChannelEnd {
     pub name: Name,
     /// The name of the other end.
     pub peer: String,
+    /// Its number, if it is a domain.
+    pub peer_domain: Option<u32>,
     /// Which end it is.
     pub role: Role,
     /// The server's port, as its place in the image.
     pub port: u32,
+    /// The port's unique identifier.
+    pub port_id: u128,
+    /// What is spoken on it.
+    pub interface: Interface,
     /// The memory.
     pub memory: ChannelMemory,
-    /// Sizes of its rings.
+    /// Sizes of its areas.
     pub layout: Layout,
+    /// For a client: the server's ready page, and the channel's number at the server.
+    pub alert: Option<(Arc<SharedPage<Ready>>, u32)>,
     /// What the doorbell signals: the other end.
     pub doorbell: Arc<EventFd>,
 }
@@ -63,6 +77,14 @@ pub struct Blueprint {
     pub wake: Arc<EventFd>,
     /// How long its waits spin, in nanoseconds.
     pub spin_ns: u64,
+    /// Which of its channels want attention.
+    pub ready: Arc<SharedPage<Ready>>,
+    /// Who runs in the system.
+    pub host_page: Arc<SharedPage<HostPage>>,
+    /// Its group of processors, by number.
+    pub group: usize,
+    /// Whom it shares its processors with.
+    pub crowd: Crowd,
 }
 
 impl Blueprint {
@@ -87,6 +109,7 @@ impl Blueprint {
             heap_start: self.plan.heap(),
             heap_end: self.plan.heap_end(),
             spin_ns: self.spin_ns,
+            crowd: self.crowd,
             channels: self.channels.len() as u32,
             arguments: self.arguments.len() as u32,
             arguments_len: self.arguments_len() as u32,
@@ -97,6 +120,11 @@ impl Blueprint {
     /// Where a channel is mapped.
     pub fn channel_address(number: usize) -> u64 {
         CHANNELS + number as u64 * CHANNEL_STRIDE
+    }
+
+    /// Where a client has the ready page of a channel's server mapped.
+    pub fn alert_address(number: usize) -> u64 {
+        ALERTS + number as u64 * PAGE
     }
 
     fn arguments_len(&self) -> usize {
@@ -151,7 +179,13 @@ impl Blueprint {
             let end = start + channel.layout.total() as u64;
             tables.map(start, start + PAGE, Access::Read)?;
             tables.map(start + PAGE, end, Access::ReadWrite)?;
+            if channel.alert.is_some() {
+                let alert = Self::alert_address(number);
+                tables.map(alert, alert + PAGE, Access::ReadWrite)?;
+            }
         }
+        tables.map(HOST, HOST + HOST_SIZE, Access::Read)?;
+        tables.map(READY, READY + PAGE, Access::ReadWrite)?;
         Ok(())
     }
 
@@ -182,12 +216,15 @@ fn entry(number: usize, channel: &ChannelEnd) -> ChannelEntry {
     ChannelEntry {
         name: channel.name,
         peer,
+        interface: channel.interface,
+        port_id: channel.port_id.to_le_bytes(),
         role: channel.role as u32,
         port: channel.port,
         address: Blueprint::channel_address(number),
-        requests: channel.layout.requests,
-        replies: channel.layout.replies,
+        layout: channel.layout,
         doorbell: u32::from(ports::KICK) + number as u32,
+        alert: channel.alert.as_ref().map_or(NO_ALERT, |(_, channel)| *channel),
+        peer_domain: channel.peer_domain.unwrap_or(NO_DOMAIN),
         reserved: 0,
     }
 }
@@ -204,8 +241,10 @@ fn bytes_of_entry(entry: &ChannelEntry) -> &[u8] {
     unsafe { std::slice::from_raw_parts((&raw const *entry).cast(), size_of::<ChannelEntry>()) }
 }
 
-const _: () = assert!(size_of::<BootPage>() == 8 + 4 * 2 + 32 * 2 + 4 * 2 + 8 * 6 + 32 + 4 * 4);
-const _: () = assert!(size_of::<ChannelEntry>() == 32 * 2 + 4 * 2 + 8 + 4 * 4);
+const _: () = assert!(size_of::<BootPage>() == 8 + 4 * 2 + 32 * 2 + 4 * 2 + 8 * 5 + 8 + 32 + 4 * 4);
+const _: () = assert!(size_of::<Interface>() == 32 + 4 * 2 + 8);
+const _: () =
+    assert!(size_of::<ChannelEntry>() == 32 * 2 + size_of::<Interface>() + 16 + 4 * 2 + 8 + 4 * 8);
 
 fn put(memory: &GuestMemoryMmap, address: u64, bytes: &[u8]) -> Result<(), MachineError> {
     memory

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicI32, AtomicU32};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
+use atoll_ipc::abi::layout::{HOST, READY};
 use thiserror::Error;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -123,8 +124,13 @@ impl Domain {
         let memory = Arc::new(blueprint.build_memory()?);
         let mut vm = Vm::new(host)?;
         vm.lend(0, memory.clone())?;
+        vm.lend(HOST, blueprint.host_page.clone())?;
+        vm.lend(READY, blueprint.ready.clone())?;
         for (number, channel) in blueprint.channels.iter().enumerate() {
             vm.lend(Blueprint::channel_address(number), channel.memory.lendable())?;
+            if let Some((ready, _)) = &channel.alert {
+                vm.lend(Blueprint::alert_address(number), ready.clone())?;
+            }
             let port = atoll_ipc::abi::ports::KICK + number as u16;
             vm.add_doorbell(port, &channel.doorbell)?;
         }

@@ -29,7 +29,7 @@ use super::blueprint::{Blueprint, bytes_of_boot_page};
 use super::counters::Counters;
 use super::fault::{Cause, Snapshot};
 use crate::control::api::{Hex, Registers};
-use crate::journal::{Journal, Level};
+use crate::journal::{EventKind, Journal, Level};
 use crate::machine::MachineError;
 use crate::machine::descriptors;
 use crate::machine::exit::Exit;
@@ -234,6 +234,7 @@ impl VcpuThread {
         if let Some(stop) = self.order() {
             return Ok(stop);
         }
+        let _running = Running::enter(&self.shared.blueprint);
         loop {
             let exit = vcpu.run()?;
             self.shared.counters.count(&exit);
@@ -250,6 +251,7 @@ impl VcpuThread {
             Exit::Wait => self.wait(),
             Exit::Interrupted => Ok(self.order()),
             Exit::Log => self.log().map(|()| None),
+            Exit::Complaint => self.complain().map(|()| None),
             Exit::End => ended(Cause::Exit { status: self.control()?.status.load(Relaxed) }),
             Exit::Panic => ended(Cause::Panic { message: self.text()? }),
             Exit::Stub => self.exception(vcpu).map(|cause| Some(Stop::Ended(cause))),
@@ -284,7 +286,9 @@ impl VcpuThread {
                 }
             }
         }
+        let asleep = Asleep::enter(&self.shared.blueprint);
         self.sleep(control.wait_ns.load(Relaxed));
+        drop(asleep);
         Ok(self.order())
     }
 
@@ -319,6 +323,21 @@ impl VcpuThread {
         let shared = &*self.shared;
         let epoch = shared.epoch.load(Relaxed).into();
         shared.journal.log(shared.blueprint.name.as_str(), epoch, level, self.text()?.as_bytes());
+        Ok(())
+    }
+
+    /// The server says that the peer of a channel broke the protocol. Both ends can write the
+    /// channel, so nobody can prove it: it is told, and nothing is done to the accused.
+    fn complain(&self) -> Result<(), MachineError> {
+        let number = self.control()?.status.load(Relaxed) as usize;
+        let shared = &*self.shared;
+        let Some(channel) = shared.blueprint.channels.get(number) else { return Ok(()) };
+        let event = EventKind::ProtocolBroken {
+            epoch: shared.epoch.load(Relaxed).into(),
+            channel: channel.name.to_string(),
+            accused: channel.peer.clone(),
+        };
+        shared.journal.event(Some(shared.blueprint.name.as_str()), event);
         Ok(())
     }
 
@@ -415,6 +434,38 @@ impl VcpuThread {
         if self.reports.send(report).is_ok() {
             signal(&self.reported);
         }
+    }
+}
+
+/// A vCPU that runs, as the host page tells it.
+struct Running<'b>(&'b Blueprint);
+
+impl<'b> Running<'b> {
+    fn enter(blueprint: &'b Blueprint) -> Self {
+        blueprint.host_page.enter(blueprint.group, blueprint.id);
+        Self(blueprint)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.host_page.leave(self.0.group, self.0.id);
+    }
+}
+
+/// One that sleeps for a while.
+struct Asleep<'b>(&'b Blueprint);
+
+impl<'b> Asleep<'b> {
+    fn enter(blueprint: &'b Blueprint) -> Self {
+        blueprint.host_page.leave(blueprint.group, blueprint.id);
+        Self(blueprint)
+    }
+}
+
+impl Drop for Asleep<'_> {
+    fn drop(&mut self) {
+        self.0.host_page.enter(self.0.group, self.0.id);
     }
 }
 

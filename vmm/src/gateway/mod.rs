@@ -188,7 +188,7 @@ impl Gateway {
     fn read_answers(&mut self, ops: &mut EventOps<'_>) {
         loop {
             match self.client.poll() {
-                Ok(Some(ClientEvent::Reply(reply))) => self.answered(&reply, ops),
+                Ok(Some(ClientEvent::Reply(reply))) => self.answered(reply, ops),
                 Ok(Some(ClientEvent::Restarted { resume })) => self.restarted(resume, ops),
                 Ok(None) => break,
                 Err(_) => {
@@ -203,17 +203,15 @@ impl Gateway {
         }
     }
 
-    fn answered(&mut self, reply: &Reply, ops: &mut EventOps<'_>) {
+    fn answered(&mut self, reply: Reply, ops: &mut EventOps<'_>) {
         let slot = self.asked.remove(&reply.token);
         let connection = slot.and_then(|slot| self.connections[slot].as_mut());
         // The client of a request may have left before its answer came.
         let sensible = connection.map(|connection| {
-            let head = read_answer(&self.client, reply, connection.output());
+            let head = read_answer(&self.client, &reply, connection.output());
             head.is_some_and(|head| connection.was_answered(head))
         });
-        if self.client.release(reply) {
-            signal(&self.line.server);
-        }
+        self.client.release(reply);
         match (slot, sensible) {
             (Some(slot), Some(true)) => self.advance(slot, ops),
             (Some(slot), Some(false)) => self.abandon(slot, ops),

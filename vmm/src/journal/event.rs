@@ -72,6 +72,16 @@ pub enum EventKind {
         /// The incarnation.
         epoch: u64,
     },
+    /// A domain says that the peer of one of its channels broke the protocol. Both ends can write
+    /// a channel, so this is what it says, not what is proven.
+    ProtocolBroken {
+        /// The accuser's incarnation.
+        epoch: u64,
+        /// The channel, as the accuser names it.
+        channel: String,
+        /// The domain at its other end.
+        accused: String,
+    },
     /// A gateway takes connections.
     GatewayListening {
         /// Where, as bound.
@@ -112,6 +122,12 @@ impl fmt::Display for EventKind {
             Self::DomainResumed => f.write_str("resumed"),
             Self::DomainKilled { epoch } => write!(f, "killed by an operator, epoch {epoch}"),
             Self::DomainStopped { epoch } => write!(f, "stopped in good order, epoch {epoch}"),
+            Self::ProtocolBroken { epoch, channel, accused } => {
+                write!(
+                    f,
+                    "says, in epoch {epoch}, that `{accused}` broke the protocol of channel `{channel}`"
+                )
+            }
             Self::GatewayListening { listen, port } => {
                 write!(f, "gateway listens on {listen} for port {port}")
             }

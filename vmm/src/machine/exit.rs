@@ -12,6 +12,8 @@ pub enum Exit {
     Wait,
     /// The server has a console line.
     Log,
+    /// The server complains of a peer.
+    Complaint,
     /// The server ends.
     End,
     /// The server gives up.
@@ -43,7 +45,7 @@ pub enum Exit {
 
 impl Exit {
     /// A name for each kind of exit, for counters.
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 11] = [
         "interrupted",
         "wait",
         "log",
@@ -54,6 +56,7 @@ impl Exit {
         "mmio",
         "triple-fault",
         "stuck",
+        "complaint",
     ];
 
     /// Its place in [`Exit::NAMES`].
@@ -69,6 +72,7 @@ impl Exit {
             Self::Mmio { .. } => 7,
             Self::TripleFault => 8,
             Self::Stuck { .. } => 9,
+            Self::Complaint => 10,
         }
     }
 
@@ -100,6 +104,7 @@ impl Exit {
             ports::EXIT => Self::End,
             ports::PANIC => Self::Panic,
             ports::LOG => Self::Log,
+            ports::COMPLAIN => Self::Complaint,
             // A doorbell without an ioeventfd is a channel that does not exist.
             port => Self::Port { port, write: true },
         }
@@ -114,8 +119,7 @@ mod tests {
     fn ports_of_the_abi_are_known_and_all_others_are_faults() {
         for port in 0..=u16::MAX {
             let exit = Exit::of(&VcpuExit::IoOut(port, &[0]));
-            let known =
-                [ports::FAULT, ports::WAIT, ports::EXIT, ports::PANIC, ports::LOG].contains(&port);
+            let known = port == ports::FAULT || (ports::WAIT..=ports::COMPLAIN).contains(&port);
             assert_eq!(known, exit != Exit::Port { port, write: true });
         }
         assert_eq!(

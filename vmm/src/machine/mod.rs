@@ -23,6 +23,7 @@ pub mod host;
 pub mod interrupt;
 pub mod memory;
 pub mod plan;
+pub mod shared_page;
 pub mod tables;
 pub mod vcpu;
 pub mod vm;

@@ -14,9 +14,10 @@ use super::name::{DomainName, NameError};
 use super::nearest::nearest;
 use super::source::Span;
 use super::table::{Found, Integer, Problems, Table, as_integer, wrong_type};
-use super::types::{CpuSet, Domain, DomainSpans, ImageRef, Restart, Vcpus};
+use super::types::{CpuSet, Domain, DomainSpans, ImageRef, Restart, Vcpus, Wait};
 
-pub(super) const KEYS: [&str; 6] = ["image", "memory", "vcpus", "arguments", "restart", "cpus"];
+pub(super) const KEYS: [&str; 7] =
+    ["image", "memory", "vcpus", "arguments", "restart", "wait", "cpus"];
 
 /// Text as a name of whichever kind is asked for.
 pub(super) fn name<N: FromStr<Err = NameError>>(
@@ -47,7 +48,10 @@ pub(super) fn domain<'a>(
     let memory = memory(&table, problems);
     let vcpus = vcpus(&table, problems);
     let arguments = arguments(&table, problems);
-    let restart = restart(&table, problems);
+    let unknown = |value, nearest| Rule::Restart { value, nearest };
+    let restart = word(&table, "restart", &Restart::WORDS, problems, unknown);
+    let unknown = |value, nearest| Rule::Wait { value, nearest };
+    let wait = word(&table, "wait", &Wait::WORDS, problems, unknown);
     let cpus = cpus(&table, problems);
     let (image, image_span) = image?;
     let spans = DomainSpans {
@@ -61,6 +65,7 @@ pub(super) fn domain<'a>(
         vcpus: vcpus.map_or(Vcpus::ONE, |found| found.value),
         arguments,
         restart,
+        wait,
         cpus,
         spans,
     })
@@ -128,17 +133,22 @@ fn arguments(table: &Table<'_>, problems: &mut Problems) -> Vec<String> {
     arguments
 }
 
-fn restart(table: &Table<'_>, problems: &mut Problems) -> Restart {
-    let Some(text) = table.text("restart", problems) else { return Restart::default() };
-    let known = Restart::WORDS.iter().find(|(word, _)| *word == text.value);
+/// What one of a few words stands for; the default when the key is absent.
+fn word<T: Copy + Default>(
+    table: &Table<'_>,
+    key: &str,
+    words: &[(&'static str, T)],
+    problems: &mut Problems,
+    unknown: impl FnOnce(String, Option<String>) -> Rule,
+) -> T {
+    let Some(text) = table.text(key, problems) else { return T::default() };
+    let known = words.iter().find(|(word, _)| *word == text.value);
     if known.is_none() {
-        let rule = Rule::Restart {
-            value: printable(text.value),
-            nearest: nearest(text.value, Restart::WORDS.map(|(word, _)| word)).map(str::to_owned),
-        };
+        let nearest = nearest(text.value, words.iter().map(|(word, _)| *word));
+        let rule = unknown(printable(text.value), nearest.map(str::to_owned));
         problems.at(&text.span, rule);
     }
-    known.map(|(_, restart)| *restart).unwrap_or_default()
+    known.map(|(_, meaning)| *meaning).unwrap_or_default()
 }
 
 fn cpus(table: &Table<'_>, problems: &mut Problems) -> Option<CpuSet> {

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 use atoll_ipc::abi::PortKind;
 use thiserror::Error;
 
+use super::areas::AreaError;
 use super::memory::{MemorySize, MemorySizeError};
 use super::name::NameError;
 use super::source::Place;
-use super::types::{CpuSet, MaxConnections, Restart, Vcpus};
+use super::types::{CpuSet, MaxConnections, Restart, Vcpus, Wait};
 
 /// Why a manifest cannot be used.
 #[derive(Debug, Error)]
@@ -153,6 +154,14 @@ pub enum Rule {
         /// The policy that it is most like.
         nearest: Option<String>,
     },
+    /// No way of waiting.
+    #[error("`wait` is `{value}`; {}", hint(.nearest, "use", &ways()))]
+    Wait {
+        /// As written.
+        value: String,
+        /// The way that it is most like.
+        nearest: Option<String>,
+    },
     /// Pinned to nothing.
     #[error("`cpus` is empty; name host CPUs, such as `[0, 1]`, or remove the key to run on any")]
     NoCpus,
@@ -214,6 +223,14 @@ pub enum Rule {
         alias: String,
         /// Line of the first one.
         first: usize,
+    },
+    /// A size that no ring or no pool of a channel can have.
+    #[error("`{key}`: {error}")]
+    Area {
+        /// The key.
+        key: &'static str,
+        /// The rule for such sizes.
+        error: AreaError,
     },
     /// More links than a domain's table of channels holds.
     #[error(
@@ -312,6 +329,10 @@ pub enum Rule {
 
 fn policies() -> Vec<String> {
     words(&Restart::WORDS.map(|(word, _)| word))
+}
+
+fn ways() -> Vec<String> {
+    words(&Wait::WORDS.map(|(word, _)| word))
 }
 
 fn carries(kind: PortKind) -> &'static str {

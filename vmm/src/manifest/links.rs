@@ -9,6 +9,7 @@ use toml::de::DeTable;
 
 use crate::journal::printable;
 
+use super::areas;
 use super::domain::name;
 use super::error::Rule;
 use super::name::{DomainName, PortName};
@@ -17,7 +18,7 @@ use super::source::Span;
 use super::table::{Found, Problems, Table};
 use super::types::{Channel, Gateway, Listen, MaxConnections, PortRef};
 
-pub(super) const CHANNEL_KEYS: [&str; 3] = ["from", "as", "to"];
+pub(super) const CHANNEL_KEYS: [&str; 5] = ["from", "as", "to", "ring", "buffers"];
 pub(super) const GATEWAY_KEYS: [&str; 3] = ["listen", "to", "max-connections"];
 
 /// Longest path of a Unix socket: the kernel's address holds 108 bytes, one of them the end.
@@ -50,6 +51,7 @@ impl<'a> Links<'a> {
         let alias = alias.map(|text| (name::<PortName>("as", &text, problems), text.span));
         let to = table.required("to", "to = \"DOMAIN:PORT\"", problems);
         let to = to.and_then(|text| Some((self.port("echo:main", &text, problems)?, text.span)));
+        let layout = areas::layout(&table, problems);
         let ((from, from_span), (to, to_span)) = (from?, to?);
         if from == to.domain {
             problems.at(&to_span, Rule::SelfChannel { domain: from.to_string() });
@@ -59,7 +61,7 @@ impl<'a> Links<'a> {
         self.take_alias(from, alias, &alias_span, problems);
         self.count(from, &to_span, problems);
         self.count(to.domain, &to_span, problems);
-        Some(Channel { from, alias, to, to_span })
+        Some(Channel { from, alias, to, layout, to_span })
     }
 
     /// Counts a link of a domain; the first one too many is a problem.

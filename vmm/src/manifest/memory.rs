@@ -68,16 +68,21 @@ impl FromStr for MemorySize {
     type Err = MemorySizeError;
 
     fn from_str(text: &str) -> Result<Self, MemorySizeError> {
-        let trimmed = text.trim();
-        let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
-        let (number, unit) = trimmed.split_at(digits);
-        if number.is_empty() || unit.trim().is_empty() {
-            return Err(MemorySizeError::Syntax(crate::journal::printable(text)));
-        }
-        let scale = unit_scale(unit.trim())?;
-        let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale));
-        Self::from_bytes(bytes.ok_or_else(|| MemorySizeError::Range(trimmed.to_owned()))?)
+        Self::from_bytes(amount(text)?)
     }
+}
+
+/// The bytes that a text such as `256 MiB` means, be they many or few.
+pub(super) fn amount(text: &str) -> Result<u64, MemorySizeError> {
+    let trimmed = text.trim();
+    let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = trimmed.split_at(digits);
+    if number.is_empty() || unit.trim().is_empty() {
+        return Err(MemorySizeError::Syntax(crate::journal::printable(text)));
+    }
+    let scale = unit_scale(unit.trim())?;
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale));
+    bytes.ok_or_else(|| MemorySizeError::Range(trimmed.to_owned()))
 }
 
 fn hint(nearest: Option<&str>) -> String {

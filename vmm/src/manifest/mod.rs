@@ -5,6 +5,7 @@
 //! every error of a file is reported at once, each with its place and what to do. What depends
 //! on the images is checked in a second pass, [`check_against`], once they are loaded.
 
+mod areas;
 mod check;
 mod domain;
 mod error;
@@ -17,6 +18,7 @@ mod source;
 mod table;
 mod types;
 
+pub use areas::AreaError;
 pub use check::{ImageFacts, PortFacts, check_against};
 pub use error::{ManifestError, Problem, Rule};
 pub use memory::{MemorySize, MemorySizeError};
@@ -25,7 +27,7 @@ pub use nearest::nearest;
 pub use source::Place;
 pub use types::{
     Channel, CpuSet, Domain, Gateway, ImageRef, Listen, Manifest, MaxConnections, PortRef, Restart,
-    Vcpus,
+    Vcpus, Wait,
 };
 
 #[cfg(test)]

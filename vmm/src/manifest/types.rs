@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use atoll_ipc::channel::Layout;
 use indexmap::IndexMap;
 
 use super::memory::MemorySize;
@@ -37,6 +38,8 @@ pub struct Domain {
     pub arguments: Vec<String>,
     /// What follows the end of an incarnation.
     pub restart: Restart,
+    /// How it waits for messages.
+    pub wait: Wait,
     /// Host CPUs that its vCPU threads are pinned to; anywhere when absent.
     pub cpus: Option<CpuSet>,
     pub(super) spans: DomainSpans,
@@ -116,6 +119,24 @@ impl Restart {
         [("never", Self::Never), ("on-fault", Self::OnFault), ("always", Self::Always)];
 }
 
+/// How a domain's vCPUs wait for messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// They look for as long as a sleep would cost, and then sleep.
+    #[default]
+    Adaptive,
+    /// They look and never sleep: for benchmarks and the least latency, with a CPU to themselves.
+    Polling,
+    /// They sleep at once.
+    Blocking,
+}
+
+impl Wait {
+    /// Every way, as written.
+    pub(super) const WORDS: [(&'static str, Self); 3] =
+        [("adaptive", Self::Adaptive), ("polling", Self::Polling), ("blocking", Self::Blocking)];
+}
+
 /// Host CPUs: at least one, each once, in the order written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CpuSet(pub(super) Vec<u32>);
@@ -154,6 +175,8 @@ pub struct Channel {
     pub alias: PortName,
     /// The server's port.
     pub to: PortRef,
+    /// Sizes of its rings and pools; valid.
+    pub layout: Layout,
     pub(super) to_span: Span,
 }
 

@@ -20,6 +20,13 @@ pub struct Party {
     pub wake: Arc<EventFd>,
 }
 
+impl Party {
+    /// Wakes it whatever it waits for.
+    fn rouse(&self) {
+        signal(&self.wake);
+    }
+}
+
 /// One channel.
 #[derive(Debug)]
 pub struct Link {
@@ -59,7 +66,7 @@ impl Links {
         for (link, role) in self.of(domain) {
             link.memory.restart(role, epoch);
             link.memory.status().set_gone(role, false);
-            signal(&link.party(role.peer()).wake);
+            link.party(role.peer()).rouse();
         }
     }
 
@@ -67,7 +74,7 @@ impl Links {
     pub fn gone(&self, domain: u32) {
         for (link, role) in self.of(domain) {
             link.memory.status().set_gone(role, true);
-            signal(&link.party(role.peer()).wake);
+            link.party(role.peer()).rouse();
         }
     }
 
@@ -98,6 +105,10 @@ fn describe(link: &Link, role: Role) -> ChannelReport {
         doorbells: match role {
             Role::Client => requests.producer_kicks.wrapping_add(replies.consumer_kicks),
             Role::Server => replies.producer_kicks.wrapping_add(requests.consumer_kicks),
+        },
+        rejected: match role {
+            Role::Client => replies.rejected,
+            Role::Server => requests.rejected,
         },
         unread_bytes: claims.tail.saturating_sub(claims.taken),
         in_service_bytes: claims.taken.saturating_sub(claims.head),

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use atoll_ipc::abi::HostPage;
 use event_manager::{EventOps, Events, MutEventSubscriber};
 use nix::sys::signalfd::SignalFd;
 use vmm_sys_util::epoll::EventSet;
@@ -23,6 +24,7 @@ use crate::control::{Refusal, Request};
 use crate::domain::{Cause, Report};
 use crate::gateway::Gateway;
 use crate::journal::{EventKind, Journal};
+use crate::machine::shared_page::SharedPage;
 
 pub use links::{Link, Links, Party};
 pub use member::Member;
@@ -45,6 +47,8 @@ pub struct Nucleus {
     pub links: Links,
     /// Its gateways.
     pub gateways: Vec<Rc<RefCell<Gateway>>>,
+    /// Who runs.
+    pub host_page: Arc<SharedPage<HostPage>>,
     /// Where events go.
     pub journal: Arc<Journal>,
     /// What vCPU threads report.

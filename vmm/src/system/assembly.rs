@@ -5,30 +5,34 @@ use std::collections::HashMap;
 use std::io;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use atoll_image::Image;
-use atoll_ipc::abi::Name;
+use atoll_ipc::abi::{HostPage, Interface, Name, SPIN_ALWAYS};
 use atoll_ipc::channel::{Layout, Role};
+use atoll_ipc::ready::Ready;
 use nix::sys::signalfd::SignalFd;
 use vmm_sys_util::eventfd::EventFd;
 
 use super::SystemError;
+use super::crowd::Groups;
+use super::host_ends::{HostEnds, HostLink};
 use super::images::Images;
 use crate::channel::ChannelMemory;
 use crate::control::Request;
 use crate::control::api::HostKind;
 use crate::domain::{self, Blueprint, ChannelEnd, Domain, new_event};
 use crate::gateway::{Gateway, Line, Listener};
+use crate::ipc::{Channel, End, Port, Waiter};
 use crate::journal::Journal;
 use crate::machine::host::Host;
 use crate::machine::plan::Plan;
-use crate::manifest::{self, DomainName, Manifest, PortRef};
+use crate::machine::shared_page::SharedPage;
+use crate::manifest::{self, DomainName, Manifest, PortRef, Wait};
 use crate::nucleus::{Link, Links, Member, Nucleus, Party, Supervisor};
 
-/// How long a server spins for its next message before it sleeps, in nanoseconds: about what
-/// going to sleep and being woken costs on a host whose exits are slow.
-const SPIN_NS: u64 = 20_000;
+/// How long a wait spins if the host's cost of a sleep could not be measured.
+const SPIN: Duration = Duration::from_micros(50);
 
 /// What a system needs that is not in its manifest.
 #[derive(Debug)]
@@ -41,6 +45,10 @@ pub struct Parts {
     pub news: Arc<EventFd>,
     /// Signals that end the process.
     pub signals: SignalFd,
+    /// What a sleep and its wake-up cost here, if that is known.
+    pub sleep_cost: Option<Duration>,
+    /// Channels between the VMM itself and domains.
+    pub host_links: Vec<HostLink>,
 }
 
 /// A domain that is being put together.
@@ -50,7 +58,20 @@ struct Draft<'m> {
     config: &'m manifest::Domain,
     image: Arc<Image>,
     wake: Arc<EventFd>,
+    ready: Arc<SharedPage<Ready>>,
     channels: Vec<ChannelEnd>,
+}
+
+/// A domain's port, as the server's end of a channel.
+struct Target {
+    party: Party,
+    /// Its place in the image.
+    place: u32,
+    id: u128,
+    interface: Interface,
+    ready: Arc<SharedPage<Ready>>,
+    /// The number that the next channel gets at the server.
+    channel: u32,
 }
 
 /// Everything that is being put together.
@@ -58,6 +79,9 @@ struct Assembly<'m> {
     manifest: &'m Manifest,
     drafts: HashMap<DomainName, Draft<'m>>,
     links: Vec<Link>,
+    port_ids: HashMap<PortRef, u128>,
+    host_page: Arc<SharedPage<HostPage>>,
+    spin: Duration,
 }
 
 /// Makes the domains, channels and gateways of a system, all standing still.
@@ -69,21 +93,27 @@ pub fn assemble(
     images: &Images,
     parts: Parts,
     requests: mpsc::Receiver<Request>,
-) -> Result<Nucleus, SystemError> {
-    let mut assembly = Assembly::new(manifest, images)?;
+) -> Result<(Nucleus, HostEnds), SystemError> {
+    let spin = parts.sleep_cost.unwrap_or(SPIN);
+    let mut assembly = Assembly::new(manifest, images, spin)?;
     for channel in &manifest.channels {
         assembly.join(channel)?;
+    }
+    let mut ends = HostEnds::default();
+    for link in &parts.host_links {
+        assembly.join_host(link, &mut ends)?;
     }
     let gateways = assembly.open_gateways(&parts.journal)?;
     let (reports, reported) = mpsc::channel();
     let members = assembly.build(&parts, reports)?;
     let hardware = Host::has_hardware_virtualisation();
-    Ok(Nucleus {
+    let nucleus = Nucleus {
         name: manifest.name.to_string(),
         host: if hardware { HostKind::Hardware } else { HostKind::Software },
         members,
         links: Links(assembly.links),
         gateways,
+        host_page: assembly.host_page,
         journal: parts.journal,
         reports: reported,
         requests,
@@ -91,33 +121,90 @@ pub fn assemble(
         signals: parts.signals,
         started: Instant::now(),
         stopping: None,
-    })
+    };
+    Ok((nucleus, ends))
 }
 
 impl<'m> Assembly<'m> {
-    fn new(manifest: &'m Manifest, images: &Images) -> Result<Self, SystemError> {
+    fn new(manifest: &'m Manifest, images: &Images, spin: Duration) -> Result<Self, SystemError> {
         let mut drafts = HashMap::new();
         for (id, (name, config)) in manifest.domains.iter().enumerate() {
             let Some(image) = images.of(name).cloned() else { continue };
             let (id, wake) = (id as u32, event()?);
-            let channels = Vec::new();
-            drafts.insert(*name, Draft { id, name: *name, config, image, wake, channels });
+            let (ready, channels) = (Arc::new(SharedPage::new()?), Vec::new());
+            drafts.insert(*name, Draft { id, name: *name, config, image, wake, ready, channels });
         }
-        Ok(Self { manifest, drafts, links: Vec::new() })
+        let host_page = Arc::new(SharedPage::new()?);
+        let (links, port_ids) = (Vec::new(), HashMap::new());
+        Ok(Self { manifest, drafts, links, port_ids, host_page, spin })
     }
 
     /// Makes a channel between two domains.
     fn join(&mut self, channel: &manifest::Channel) -> Result<(), SystemError> {
         let client = self.party(&channel.from)?;
-        let (server, port) = self.server(&channel.to)?;
-        let memory = ChannelMemory::new(Layout::DEFAULT)?;
-        let port_name = channel.to.port.to_abi();
-        let asks = end(channel.alias.to_abi(), &server, Role::Client, port, &memory);
-        let answers = end(port_name, &client, Role::Server, port, &memory);
+        let target = self.target(&channel.to)?;
+        let memory = ChannelMemory::new(channel.layout)?;
+        let alias = channel.alias.to_abi();
+        let asks = end(Role::Client, alias, &target.party, &target, &memory, channel.layout);
+        let port = channel.to.port.to_abi();
+        let answers = end(Role::Server, port, &client, &target, &memory, channel.layout);
         self.give(&channel.from, asks);
         self.give(&channel.to.domain, answers);
         let (name, port) = (channel.alias.to_string(), channel.to.port.to_string());
-        self.links.push(Link { name, port, client, server, memory });
+        self.links.push(Link { name, port, client, server: target.party, memory });
+        Ok(())
+    }
+
+    /// Makes a channel between the VMM and a domain.
+    fn join_host(&mut self, link: &HostLink, ends: &mut HostEnds) -> Result<(), SystemError> {
+        match link {
+            HostLink::Client { name, to, layout, spin } => {
+                let target = self.target(to)?;
+                let own = Party { domain: None, name: name.to_string(), wake: event()? };
+                let memory = ChannelMemory::new(*layout)?;
+                let port = to.port.to_abi();
+                let answers = end(Role::Server, port, &own, &target, &memory, *layout);
+                self.give(&to.domain, answers);
+                let waiter = Waiter::new(own.wake.clone(), spin.unwrap_or(self.spin));
+                ends.channels.push(Channel::new(End {
+                    name: name.to_abi(),
+                    interface: target.interface,
+                    memory: memory.clone().alerting(target.ready.clone(), target.channel),
+                    peer: target.party.wake.clone(),
+                    waiter,
+                }));
+                let (name, port) = (name.to_string(), to.port.to_string());
+                self.links.push(Link { name, port, client: own, server: target.party, memory });
+            }
+            HostLink::Server { from, alias, interface, layout, spin } => {
+                let client = self.party(from)?;
+                let own = Party { domain: None, name: "vmm".to_owned(), wake: event()? };
+                let memory = ChannelMemory::new(*layout)?;
+                let asks = ChannelEnd {
+                    name: alias.to_abi(),
+                    peer: own.name.clone(),
+                    peer_domain: None,
+                    role: Role::Client,
+                    port: 0,
+                    port_id: fresh_id()?,
+                    interface: *interface,
+                    memory: memory.clone(),
+                    layout: *layout,
+                    alert: None,
+                    doorbell: own.wake.clone(),
+                };
+                self.give(from, asks);
+                ends.ports.push(Port::new(End {
+                    name: alias.to_abi(),
+                    interface: *interface,
+                    memory: memory.clone(),
+                    peer: client.wake.clone(),
+                    waiter: Waiter::new(own.wake.clone(), spin.unwrap_or(self.spin)),
+                }));
+                let name = alias.to_string();
+                self.links.push(Link { port: name.clone(), name, client, server: own, memory });
+            }
+        }
         Ok(())
     }
 
@@ -139,18 +226,19 @@ impl<'m> Assembly<'m> {
             cause,
             manifest: self.manifest.file().display().to_string(),
         })?;
-        let (server, port) = self.server(&config.to)?;
+        let target = self.target(&config.to)?;
         let client = Party { domain: None, name: listener.address(), wake: event()? };
-        let memory = ChannelMemory::new(Layout::DEFAULT)?;
-        let answers = end(config.to.port.to_abi(), &client, Role::Server, port, &memory);
+        let memory = ChannelMemory::new(Layout::PLAIN)?;
+        let port = config.to.port.to_abi();
+        let answers = end(Role::Server, port, &client, &target, &memory, Layout::PLAIN);
         self.give(&config.to.domain, answers);
         let line = Line {
-            memory: memory.clone(),
-            server: server.wake.clone(),
+            memory: memory.clone().alerting(target.ready.clone(), target.channel),
+            server: target.party.wake.clone(),
             doorbell: client.wake.clone(),
         };
         let (name, port) = ("gateway".to_owned(), config.to.port.to_string());
-        self.links.push(Link { name, port, client, server, memory });
+        self.links.push(Link { name, port, client, server: target.party, memory });
         Ok(Rc::new(RefCell::new(Gateway::new(listener, config, line, journal.clone()))))
     }
 
@@ -163,9 +251,10 @@ impl<'m> Assembly<'m> {
         let mut drafts: Vec<_> = self.drafts.drain().map(|(_, draft)| draft).collect();
         drafts.sort_by_key(|draft| draft.id);
         let system = self.manifest.name.to_abi();
+        let groups = Groups::new(drafts.iter().map(Draft::processors));
         let build = |draft: Draft<'_>| {
             let supervisor = Supervisor::new(draft.config.restart);
-            let blueprint = draft.finish(system)?;
+            let blueprint = draft.finish(system, self.spin, &groups, &self.host_page)?;
             let domain = Domain::new(&parts.host, blueprint, &parts.journal, &line)?;
             Ok(Member::new(domain, supervisor))
         };
@@ -177,12 +266,25 @@ impl<'m> Assembly<'m> {
         Ok(Party { domain: Some(draft.id), name: domain.to_string(), wake: draft.wake.clone() })
     }
 
-    /// A server, and the place of its port in the image.
-    fn server(&self, to: &PortRef) -> Result<(Party, u32), SystemError> {
-        let image = &self.draft(&to.domain)?.image;
-        let place = image.ports().iter().position(|port| port.name == to.port.to_abi());
+    /// A server's port, for the next channel to it.
+    fn target(&mut self, to: &PortRef) -> Result<Target, SystemError> {
+        let party = self.party(&to.domain)?;
+        let id = match self.port_ids.get(to) {
+            Some(id) => *id,
+            None => *self.port_ids.entry(*to).or_insert(fresh_id()?),
+        };
+        let draft = self.draft(&to.domain)?;
+        let ports = draft.image.ports();
+        let place = ports.iter().position(|port| port.name == to.port.to_abi());
         let place = place.ok_or_else(|| unchecked(&to.to_string()))?;
-        Ok((self.party(&to.domain)?, place as u32))
+        Ok(Target {
+            party,
+            place: place as u32,
+            id,
+            interface: ports[place].interface,
+            ready: draft.ready.clone(),
+            channel: draft.channels.len() as u32,
+        })
     }
 
     fn draft(&self, domain: &DomainName) -> Result<&Draft<'m>, SystemError> {
@@ -197,39 +299,81 @@ impl<'m> Assembly<'m> {
 }
 
 impl Draft<'_> {
-    fn finish(self, system: Name) -> Result<Blueprint, SystemError> {
+    fn processors(&self) -> std::collections::BTreeSet<usize> {
+        let cpus = self.config.cpus.as_ref().map_or(&[][..], manifest::CpuSet::as_slice);
+        cpus.iter().map(|&cpu| cpu as usize).collect()
+    }
+
+    fn finish(
+        self,
+        system: Name,
+        spin: Duration,
+        groups: &Groups,
+        host_page: &Arc<SharedPage<HostPage>>,
+    ) -> Result<Blueprint, SystemError> {
         let vcpus = self.config.vcpus.get();
         let least = Plan::least_memory(&self.image, vcpus);
         let memory = self
             .config
             .memory
             .map_or_else(|| self.image.default_memory().max(least), manifest::MemorySize::bytes);
-        let cpus = self.config.cpus.as_ref().map_or(&[][..], manifest::CpuSet::as_slice);
+        let processors = self.processors();
         Ok(Blueprint {
             system,
             name: self.name.to_abi(),
             id: self.id,
             plan: Plan::new(&self.image, memory, vcpus)?,
             image: self.image,
-            cpus: cpus.iter().map(|&cpu| cpu as usize).collect(),
+            group: groups.of(&processors),
+            crowd: groups.crowd(&processors),
+            cpus: processors.into_iter().collect(),
             arguments: self.config.arguments.clone(),
             channels: self.channels,
             wake: self.wake,
-            spin_ns: SPIN_NS,
+            spin_ns: match self.config.wait {
+                Wait::Adaptive => spin.as_nanos() as u64,
+                Wait::Polling => SPIN_ALWAYS,
+                Wait::Blocking => 0,
+            },
+            ready: self.ready,
+            host_page: host_page.clone(),
         })
     }
 }
 
-fn end(name: Name, peer: &Party, role: Role, port: u32, memory: &ChannelMemory) -> ChannelEnd {
+/// One end of a channel to `target`, at which the other end is `peer`.
+fn end(
+    role: Role,
+    name: Name,
+    peer: &Party,
+    target: &Target,
+    memory: &ChannelMemory,
+    layout: Layout,
+) -> ChannelEnd {
     ChannelEnd {
         name,
         peer: peer.name.clone(),
+        peer_domain: peer.domain,
         role,
-        port,
+        port: target.place,
+        port_id: target.id,
+        interface: target.interface,
         memory: memory.clone(),
-        layout: Layout::DEFAULT,
+        layout,
+        alert: match role {
+            Role::Client => Some((target.ready.clone(), target.channel)),
+            Role::Server => None,
+        },
         doorbell: peer.wake.clone(),
     }
+}
+
+/// A unique identifier: random, as no list of all systems exists.
+fn fresh_id() -> Result<u128, SystemError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| SystemError::EventLoop(io::Error::other(error.to_string())))?;
+    Ok(u128::from_le_bytes(bytes))
 }
 
 fn event() -> Result<Arc<EventFd>, SystemError> {

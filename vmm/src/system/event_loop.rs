@@ -8,11 +8,15 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use atoll_ipc::abi::NO_DOMAIN;
 use event_manager::{EventManager, MutEventSubscriber, SubscriberId, SubscriberOps};
 
 use super::SystemError;
 use crate::gateway::Gateway;
 use crate::nucleus::Nucleus;
+
+/// The nucleus's thread may run on any processor.
+const NUCLEUS_GROUP: usize = 0;
 
 type Subscriber = Rc<RefCell<dyn MutEventSubscriber>>;
 
@@ -31,10 +35,15 @@ pub fn run(nucleus: Nucleus) -> Result<(), SystemError> {
         .map(|gateway| (manager.add_subscriber(gateway.clone() as Subscriber), gateway.clone()))
         .collect();
     nucleus.borrow_mut().start();
+    let host_page = nucleus.borrow().host_page.clone();
     while nucleus.borrow().stopping.is_none() {
         let idle = gateways.iter().all(|(_, gateway)| gateway.borrow_mut().may_sleep());
         let patience = if idle { nucleus.borrow().patience() } else { Some(Duration::ZERO) };
-        manager.run_with_timeout(milliseconds(patience)).map_err(failed)?;
+        // While it works, this thread takes a processor like any vCPU.
+        host_page.leave(NUCLEUS_GROUP, NO_DOMAIN);
+        let ran = manager.run_with_timeout(milliseconds(patience));
+        host_page.enter(NUCLEUS_GROUP, NO_DOMAIN);
+        ran.map_err(failed)?;
         for (id, gateway) in &gateways {
             let mut ops = manager.event_ops(*id).map_err(failed)?;
             gateway.borrow_mut().pump(&mut ops);

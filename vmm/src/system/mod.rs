@@ -1,8 +1,10 @@
 //! From a manifest to a running system.
 
 mod assembly;
+mod crowd;
 mod error;
 mod event_loop;
+mod host_ends;
 mod images;
 mod printer;
 
@@ -14,12 +16,14 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::control::{Claim, ControlHandle, Server, default_socket};
+use crate::doctor::sleep_cost;
 use crate::domain::{new_event, signal};
 use crate::journal::Journal;
 use crate::machine::host::Host;
 use crate::manifest::Manifest;
 
 pub use error::SystemError;
+pub use host_ends::{HostEnds, HostLink};
 use images::Images;
 use printer::Printer;
 
@@ -30,8 +34,19 @@ pub struct RunOptions {
     pub images_dir: PathBuf,
     /// The control socket; by default one named after the system.
     pub socket: Option<PathBuf>,
-    /// Print events and log lines as JSON.
-    pub json: bool,
+    /// How events and log lines are printed.
+    pub output: Output,
+}
+
+/// How a system's events and log lines are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// As text.
+    Text,
+    /// As JSON, one a line.
+    Json,
+    /// Not at all.
+    None,
 }
 
 /// Checks a manifest against the images that it names.
@@ -47,28 +62,70 @@ pub fn check(manifest: &Manifest, images_dir: &Path) -> Result<(), SystemError> 
 /// # Errors
 /// If it cannot be started, or its event loop fails.
 pub fn run(manifest: Manifest, options: RunOptions) -> Result<(), SystemError> {
+    run_with(manifest, options, Vec::new(), |_: HostEnds, _: Stop| ())
+}
+
+/// Ends a system that [`run_with`] runs.
+#[derive(Clone, Debug)]
+pub struct Stop(ControlHandle);
+
+impl Stop {
+    /// Asks for the end; [`run_with`] returns soon after.
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+}
+
+/// Runs a system as [`run`] does, with channels between it and the VMM, for `host` to use on a
+/// thread of its own. The system goes on when `host` returns, unless that [stops](Stop::stop) it.
+///
+/// # Errors
+/// If it cannot be started, or its event loop fails.
+pub fn run_with(
+    manifest: Manifest,
+    options: RunOptions,
+    host_links: Vec<HostLink>,
+    host: impl FnOnce(HostEnds, Stop) + Send,
+) -> Result<(), SystemError> {
     let images = Images::load(&manifest, &options.images_dir)?;
     raise_descriptor_limit();
-    let host = Arc::new(Host::open()?);
+    let kvm = Arc::new(Host::open()?);
     let name = manifest.name.as_str();
     let socket = options.socket.unwrap_or_else(|| default_socket(name));
     let claim = Claim::new(&socket, name)?;
 
     // Before any thread exists, so that all of them leave these signals to the event loop.
     let signals = take_signals()?;
+    let sleep_cost = sleep_cost(&kvm);
     let journal = Arc::new(Journal::default());
-    let printer = Printer::start(journal.clone(), options.json)?;
+    let printer = match options.output {
+        Output::None => None,
+        output => Some(Printer::start(journal.clone(), output == Output::Json)?),
+    };
     let news = Arc::new(new_event().map_err(SystemError::EventLoop)?);
     let (requests, requested) = mpsc::channel();
 
-    let parts = assembly::Parts { host, journal: journal.clone(), news: news.clone(), signals };
-    let nucleus = assembly::assemble(&manifest, &images, parts, requested)?;
+    let parts = assembly::Parts {
+        host: kvm,
+        journal: journal.clone(),
+        news: news.clone(),
+        signals,
+        sleep_cost,
+        host_links,
+    };
+    let (nucleus, ends) = assembly::assemble(&manifest, &images, parts, requested)?;
     let wake = Arc::new(move || signal(&news));
-    let server = Server::start(claim, ControlHandle::new(requests, wake), journal)?;
+    let handle = ControlHandle::new(requests, wake);
+    let server = Server::start(claim, handle.clone(), journal)?;
 
-    let result = event_loop::run(nucleus);
+    let result = std::thread::scope(|scope| {
+        scope.spawn(|| host(ends, Stop(handle)));
+        event_loop::run(nucleus)
+    });
     server.stop();
-    printer.stop();
+    if let Some(printer) = printer {
+        printer.stop();
+    }
     result
 }
 

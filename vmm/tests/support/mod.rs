@@ -171,6 +171,7 @@ pub fn report(name: &str) -> DomainReport {
             port: "main".into(),
             requests: 10,
             replies: 9,
+            rejected: 0,
             unread_bytes: 128,
             doorbells: 3,
             in_service_bytes: 64,

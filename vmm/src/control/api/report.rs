@@ -62,6 +62,10 @@ pub struct ChannelReport {
     pub replies: u64,
     /// Doorbells that this end has rung.
     pub doorbells: u64,
+    /// Records from the other end that this end refused: replies to calls that nobody made, or
+    /// that were answered before.
+    #[serde(default)]
+    pub rejected: u64,
     /// Requests that the server has not taken yet, in bytes of the ring.
     pub unread_bytes: u64,
     /// Requests that the server has taken and not answered, in bytes of the ring.

@@ -19,26 +19,31 @@ const WARM_UP: usize = 20;
 /// fluctuation to weigh little.
 const RINGS: u32 = 8;
 
+/// What one exit costs.
+pub(super) fn exit(host: &Host, budget: Budget) -> Result<Option<Spread>, MeasureError> {
+    Ok(Spread::of(&steps(&mut Machine::new(host, &guest::exiting())?, budget)?))
+}
+
 pub(super) fn measure(host: &Host, figures: &mut Figures) -> Result<(), MeasureError> {
-    figures.exit = Spread::of(&steps(&mut Machine::new(host, &guest::exiting())?)?);
-    let exit = figures.exit.map_or(Duration::ZERO, |spread| spread.p50());
+    figures.exit = exit(host, BUDGET)?;
+    let cost = figures.exit.map_or(Duration::ZERO, |spread| spread.p50());
 
     let mut machine = Machine::new(host, &guest::ringing(RINGS))?;
     let bell = EventFd::new(libc::EFD_NONBLOCK | libc::EFD_CLOEXEC)
         .map_err(|cause| MeasureError::Denied { what: "an event", cause })?;
     machine.vm.add_doorbell(ports::KICK, &bell)?;
-    let samples = steps(&mut machine)?;
+    let samples = steps(&mut machine, BUDGET)?;
     all_heard(&bell, samples.len() + WARM_UP)?;
-    let each = |step: &Duration| step.saturating_sub(exit) / RINGS;
+    let each = |step: &Duration| step.saturating_sub(cost) / RINGS;
     figures.doorbell = Spread::of(&samples.iter().map(each).collect::<Vec<_>>());
     Ok(())
 }
 
-fn steps(machine: &mut Machine) -> Result<Vec<Duration>, MeasureError> {
+fn steps(machine: &mut Machine, budget: Budget) -> Result<Vec<Duration>, MeasureError> {
     for _ in 0..WARM_UP {
         machine.step()?;
     }
-    BUDGET.collect(|| {
+    budget.collect(|| {
         let (ran, time) = timed(|| machine.step());
         ran.map(|()| time)
     })

@@ -24,8 +24,13 @@ const BUDGET: Budget = Budget::new(1_000, 200);
 /// How long to wait for what takes microseconds, on a host that is busy or emulated.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// What it costs to wake a vCPU that sleeps.
+pub(super) fn wake_up(host: &Arc<Host>, budget: Budget) -> Result<Option<Spread>, MeasureError> {
+    Ok(Spread::of(&Remote::with(host, Duty::Sleep, |remote| remote.wakes(budget))?))
+}
+
 pub(super) fn measure(host: &Arc<Host>, figures: &mut Figures) -> Result<(), MeasureError> {
-    figures.wake = Spread::of(&Remote::with(host, Duty::Sleep, Remote::wakes)?);
+    figures.wake = wake_up(host, BUDGET)?;
     figures.interrupt = Spread::of(&Remote::with(host, Duty::Run, Remote::interruptions)?);
     Ok(())
 }
@@ -98,10 +103,10 @@ impl Remote {
     }
 
     /// From the signal until the guest counts on.
-    fn wakes(&self) -> Result<Vec<Duration>, MeasureError> {
+    fn wakes(&self, budget: Budget) -> Result<Vec<Duration>, MeasureError> {
         let count = guest::count(&self.ready.memory)?;
         let mut expected = 1;
-        BUDGET.collect(|| {
+        budget.collect(|| {
             self.until("fall asleep", || {
                 count.load(Relaxed) == expected && is_asleep(self.ready.thread)
             })?;

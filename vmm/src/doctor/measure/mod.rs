@@ -11,11 +11,12 @@ mod memory;
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use thiserror::Error;
 
-use super::sample::Spread;
+use super::sample::{Budget, Spread};
 use crate::machine::MachineError;
 use crate::machine::host::Host;
 
@@ -94,6 +95,22 @@ impl Figures {
         exits::measure(host, self)?;
         kicks::measure(host, self)?;
         memory::measure(host, self)
+    }
+
+    /// The sum of what an exit and a wake-up cost, from a few of each.
+    pub(super) fn sleep_cost(host: &Arc<Host>) -> Result<Option<Duration>, MeasureError> {
+        const FEW: Budget = Budget::new(24, 4);
+        let (exit, wake) = (exits::exit(host, FEW)?, kicks::wake_up(host, FEW)?);
+        Ok(exit.zip(wake).map(|(exit, wake)| exit.p50() + wake.p50()))
+    }
+
+    /// What an exit and a doorbell cost.
+    pub(super) fn exit_costs(
+        host: &Arc<Host>,
+    ) -> Result<Option<(Duration, Duration)>, MeasureError> {
+        let mut figures = Self::default();
+        exits::measure(host, &mut figures)?;
+        Ok(figures.exit.zip(figures.doorbell).map(|(exit, bell)| (exit.p50(), bell.p50())))
     }
 
     /// Each figure with its name, in the order in which people read them.

@@ -25,7 +25,9 @@ impl Fixture {
         let (ours, peer) = UnixStream::pair().unwrap();
         ours.set_nonblocking(true).unwrap();
         peer.set_nonblocking(true).unwrap();
-        let memory = ChannelMemory::new(Layout { requests: 1 << 20, replies: 4096 }).unwrap();
+        let memory =
+            ChannelMemory::new(Layout { requests: 1 << 20, replies: 4096, ..Layout::PLAIN })
+                .unwrap();
         Self {
             connection: Connection::new(1, Stream::Unix(ours)),
             peer,

@@ -31,7 +31,7 @@ bad! {
     unknown_key_like_none:
         "zzz = 1"
         => "6:1: unknown key `zzz` in `[domains.relay]`; known keys are `image`, `memory`, `vcpus`, \
-         `arguments`, `restart`, `cpus`";
+         `arguments`, `restart`, `wait`, `cpus`";
     unknown_channel_key:
         "[[channels]]\nform = \"kv\"\nfrom = \"relay\"\nto = \"kv:main\""
         => "7:1: unknown key `form` in `[[channels]]`; did you mean `from`?";
@@ -138,6 +138,15 @@ bad! {
     restart_policy_like_none:
         "restart = \"x\""
         => "6:11: `restart` is `x`; use `never`, `on-fault`, `always`";
+    way_of_waiting:
+        "wait = \"poll\""
+        => "6:8: `wait` is `poll`; did you mean `polling`?";
+    way_of_waiting_like_none:
+        "wait = \"x\""
+        => "6:8: `wait` is `x`; use `adaptive`, `polling`, `blocking`";
+    way_of_waiting_is_no_text:
+        "wait = true"
+        => "6:8: `wait` is the boolean true, but must be a string";
     no_cpus:
         "cpus = []"
         => "6:8: `cpus` is empty; name host CPUs, such as `[0, 1]`, or remove the key to run on any";
@@ -171,6 +180,50 @@ bad! {
          \"relay\"\nto = \"kv:main\""
         => "11:8: domain `relay` already has a channel named `main` (line 8); give this one another \
          name with `as`";
+    ring_of_no_power_of_two:
+        "[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\nring = \"300 KiB\""
+        => "9:8: `ring`: 307200 bytes is not a power of two; the nearest are 262144 and 524288";
+    ring_too_small:
+        "[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\nring = 2048"
+        => "9:8: `ring`: 2048 is out of range; use a power of two from 4 KiB to 128 MiB";
+    ring_of_nothing:
+        "[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\nring = \"0\""
+        => "9:8: `ring`: 0 is out of range; use a power of two from 4 KiB to 128 MiB";
+    ring_too_large:
+        "[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\nring = \" 256 MiB\""
+        => "9:8: `ring`: 256 MiB is out of range; use a power of two from 4 KiB to 128 MiB";
+    ring_beyond_counting:
+        "[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\nring = \"99999999999 GiB\""
+        => "9:8: `ring`: 99999999999 GiB is out of range; use a power of two from 4 KiB to 128 MiB";
+    ring_without_unit:
+        "[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\nring = \"65536\""
+        => "9:8: `ring`: `65536` is not a size; write bytes as an integer, or `64 KiB`, `2 MiB`";
+    ring_of_another_unit:
+        "[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\nring = \"64 kb\""
+        => "9:8: `ring`: `kb` is not a unit of memory; use KiB, MiB or GiB (did you mean KiB?)";
+    ring_of_no_type:
+        "[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\nring = 1.5"
+        => "9:8: `ring` is the number 1.5, but must be a string such as `256 KiB`, or bytes as an \
+         integer";
+    buffers_of_part_pages:
+        "[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\nbuffers = 5000"
+        => "9:11: `buffers`: 5000 bytes is not a whole number of 4 KiB pages; the next one is 8192";
+    buffers_too_large:
+        "[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\nbuffers = \"1 GiB\""
+        => "9:11: `buffers`: 1 GiB is out of range; use whole 4 KiB pages up to 128 MiB, or 0 for \
+         none";
+    buffers_below_zero:
+        "[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\nbuffers = -4096"
+        => "9:11: `buffers`: -4096 is out of range; use whole 4 KiB pages up to 128 MiB, or 0 for \
+         none";
+    buffers_of_no_type:
+        "[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\nbuffers = []"
+        => "9:11: `buffers` is an array, but must be a string such as `2 MiB`, or bytes as an \
+         integer";
+    gateway_with_a_ring:
+        "[[gateways]]\nlisten = \"[::1]:80\"\nto = \"kv:redis\"\nring = \"64 KiB\""
+        => "9:1: unknown key `ring` in `[[gateways]]`; known keys are `listen`, `to`, \
+         `max-connections`";
     listen_without_port:
         "[[gateways]]\nlisten = \"127.0.0.1\"\nto = \"kv:redis\""
         => "7:10: `listen` is `127.0.0.1`, which is no address: it is not an IP address with a \
@@ -314,6 +367,6 @@ fn every_mistake_of_a_file_is_reported_in_order() {
          \"127.0.0.1:6379\"`\n9:6: `to` names domain `vk`, which this manifest does not have; it \
          has `kv`, `relay`\n12:6: `to` is `kv`; write it as DOMAIN:PORT, such as \
          `echo:main`\n13:1: unknown key `port` in `[[channels]]`; known keys are `from`, `as`, \
-         `to`"
+         `to`, `ring`, `buffers`"
     );
 }

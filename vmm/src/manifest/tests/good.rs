@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::{ImageRef, Listen, Restart, domain, links, read};
-use super::parse;
+use atoll_ipc::channel::Layout;
+
+use super::super::{ImageRef, Listen, Restart, Wait, domain, links, read};
+use super::{parse, with};
 use crate::exit_code::ExitCode;
 
 const FULL: &str = r#"
@@ -19,6 +21,7 @@ memory = "256 MiB"
 vcpus = 2
 arguments = ["maxmemory=128MiB", ""]
 restart = "always"
+wait = "polling"
 cpus = [1, 0]
 
 [domains.echo]
@@ -28,6 +31,8 @@ image = "/srv/echo"
 from = "relay"
 as = "next"
 to = "echo:main"
+ring = "1 MiB"
+buffers = 0
 
 [[channels]]
 from = "relay"
@@ -61,7 +66,7 @@ fn every_key_is_read() {
     assert_eq!(kv.memory.unwrap().bytes(), 256 << 20);
     assert_eq!(kv.vcpus.get(), 2);
     assert_eq!(kv.arguments, ["maxmemory=128MiB", ""]);
-    assert_eq!(kv.restart, Restart::Always);
+    assert_eq!((kv.restart, kv.wait), (Restart::Always, Wait::Polling));
     assert_eq!(kv.cpus.as_ref().unwrap().as_slice(), [1, 0]);
 }
 
@@ -70,7 +75,9 @@ fn what_is_absent_has_its_default() {
     let manifest = parse(FULL).unwrap();
     let echo = &manifest.domains["echo"];
     assert_eq!((echo.memory, echo.vcpus.get(), echo.restart), (None, 1, Restart::OnFault));
+    assert_eq!(echo.wait, Wait::Adaptive);
     assert!(echo.arguments.is_empty() && echo.cpus.is_none());
+    assert_eq!(manifest.channels[1].layout, Layout::DEFAULT);
     assert_eq!(manifest.gateways[1].max_connections.get(), 10_000);
     let alone = parse("name = \"a\"\ndomains.b.image = \"c\"").unwrap();
     assert!(alone.channels.is_empty() && alone.gateways.is_empty());
@@ -92,6 +99,38 @@ fn links_lead_to_ports() {
     let listens: Vec<_> = manifest.gateways.iter().map(|g| g.listen.to_string()).collect();
     assert_eq!(listens, ["127.0.0.1:6379", "[::1]:0", "[::1]:0", "unix:/run/kv.sock"]);
     assert_eq!(manifest.gateways[3].listen, Listen::Unix("/run/kv.sock".into()));
+}
+
+#[test]
+fn every_way_of_waiting_has_its_word() {
+    let ways = [Wait::Adaptive, Wait::Polling, Wait::Blocking];
+    for (word, way) in ["adaptive", "polling", "blocking"].into_iter().zip(ways) {
+        let manifest = parse(&with(&format!("wait = \"{word}\""))).unwrap();
+        assert_eq!(manifest.domains["relay"].wait, way);
+        assert_eq!(manifest.domains["kv"].wait, Wait::default());
+    }
+}
+
+/// The sizes of a channel with these lines; the same in both directions.
+fn sizes(lines: &str) -> (u32, u32) {
+    let text = format!("[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\n{lines}");
+    let layout = parse(&with(&text)).unwrap().channels[0].layout;
+    assert!(layout.is_valid());
+    assert_eq!((layout.requests, layout.lent_requests), (layout.replies, layout.lent_replies));
+    (layout.requests, layout.lent_requests)
+}
+
+#[test]
+fn channels_are_as_large_as_they_ask_to_be() {
+    const KIB: u32 = 1 << 10;
+    const MIB: u32 = 1 << 20;
+    assert_eq!(sizes(""), (256 * KIB, 2 * MIB));
+    assert_eq!(sizes("ring = \"4 KiB\""), (4 * KIB, 2 * MIB));
+    assert_eq!(sizes("ring = \"128 MiB\"\nbuffers = \"128 MiB\""), (128 * MIB, 128 * MIB));
+    assert_eq!(sizes("ring = 65_536\nbuffers = 0x3000"), (64 * KIB, 12 * KIB));
+    for none in ["0", "\"0\"", "\"0 KiB\""] {
+        assert_eq!(sizes(&format!("buffers = {none}")), (256 * KIB, 0));
+    }
 }
 
 #[test]

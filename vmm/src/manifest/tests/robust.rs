@@ -22,6 +22,15 @@ fn never_panics(bytes: &[u8]) {
     }
 }
 
+/// A size, often near one that is allowed.
+fn size() -> impl Strategy<Value = String> {
+    prop_oneof![
+        (0_u32..40, -1_i64..2).prop_map(|(shift, more)| ((1_i64 << shift) + more).to_string()),
+        any::<i64>().prop_map(|bytes| bytes.to_string()),
+        (0_u64..300, "KiB|MiB|GiB|kb|").prop_map(|(n, unit)| format!("\"{n} {unit}\"")),
+    ]
+}
+
 /// Pieces that get a random text past the parser and into the rules.
 fn piece() -> impl Strategy<Value = String> {
     let words = [
@@ -31,7 +40,10 @@ fn piece() -> impl Strategy<Value = String> {
         "vcpus",
         "arguments",
         "restart",
+        "wait",
         "cpus",
+        "ring",
+        "buffers",
         "from",
         "as",
         "to",
@@ -64,6 +76,7 @@ fn piece() -> impl Strategy<Value = String> {
         "\"kv:redis\"",
         "\"unix:/x\"",
         "\"256 MiB\"",
+        "\"300 KiB\"",
         "\"[::1]:0\"",
         "\"\\u0000\"",
         "é",
@@ -75,6 +88,18 @@ fn piece() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    /// Whatever a channel asks for, it has sizes that the ring protocol allows, or is refused.
+    #[test]
+    fn any_sizes_of_a_channel(ring in size(), buffers in size()) {
+        let text = with(&format!(
+            "[[channels]]\nfrom = \"relay\"\nto = \"kv:main\"\nring = {ring}\nbuffers = {buffers}\n"
+        ));
+        never_panics(text.as_bytes());
+        if let Ok(manifest) = Manifest::parse(text.as_bytes(), Path::new("x.toml")) {
+            prop_assert!(manifest.channels[0].layout.is_valid());
+        }
+    }
+
     #[test]
     fn any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
         never_panics(&bytes);

@@ -1,0 +1,49 @@
+//! What communication costs here: Atoll beside its peers, in one run.
+//!
+//! ```text
+//!   subjects ──▶ engine ──▶ report ──▶ bars
+//!   (peers, Atoll) │           └─────▶ plot, the command's tables
+//!              placement
+//! ```
+//!
+//! | module | owns |
+//! |---|---|
+//! | [`wire`] | what the parts of a run tell each other: cases and outcomes |
+//! | [`subject`] | what the engine asks of whatever carries messages |
+//! | [`mod@atoll`] | Atoll itself |
+//! | [`peers`] | the program that measures others |
+//! | [`selection`] | which cases are measured |
+//! | [`engine`] | the rounds, interleaved |
+//! | [`placement`] | where the host has put the two CPUs |
+//! | [`histogram`] | times as text |
+//! | [`statistics`] | what the rounds amount to |
+//! | [`reference`](mod@reference) | what a case is compared with in tables |
+//! | [`bars`] | what is asked of Atoll, and whether it holds |
+//! | [`report`] | the whole result |
+//! | [`host`] | where a run was made |
+//! | [`form`] | cases and figures in words |
+//! | [`progress`] | the bar on the terminal |
+//! | [`plot`] | pictures |
+//!
+//! Each case is measured once a round, and rounds follow each other, so that whatever else goes on
+//! here disturbs all alike. A probe before and after each measurement tells how far apart the two
+//! CPUs are: only measurements of one class are compared.
+
+pub mod atoll;
+pub mod bars;
+pub mod engine;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod form;
+pub mod histogram;
+pub mod host;
+pub mod peers;
+pub mod placement;
+pub mod plot;
+pub mod progress;
+pub mod reference;
+pub mod report;
+pub mod selection;
+pub mod statistics;
+pub mod subject;
+pub mod wire;

@@ -1,0 +1,80 @@
+//! Pages that the nucleus shares with several guests: typed, made of atomics.
+
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use atoll_ipc::abi::HostPage;
+use atoll_ipc::ready::Ready;
+use vm_memory::{FileOffset, MmapRegion};
+
+use super::MachineError;
+use super::memory::memory_file;
+use super::vm::Lendable;
+
+/// What may lie in memory that guests can write.
+///
+/// # Safety
+/// The type must be made of atomics only, be valid for any bits, zero among them, and be a whole
+/// number of pages.
+pub unsafe trait Shareable {}
+
+// SAFETY: `repr(C)`, of atomics, two pages.
+unsafe impl Shareable for HostPage {}
+// SAFETY: `repr(C)`, of atomics, one page.
+unsafe impl Shareable for Ready {}
+
+/// One or more pages that hold a `T`, zero at first.
+pub struct SharedPage<T> {
+    mapping: MmapRegion,
+    kind: PhantomData<T>,
+}
+
+impl<T: Shareable> SharedPage<T> {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// If the host denies the memory.
+    pub fn new() -> Result<Self, MachineError> {
+        let size = size_of::<T>();
+        let file = FileOffset::new(memory_file(size as u64)?, 0);
+        let mapping = MmapRegion::from_file(file, size).map_err(|error| MachineError::Memory {
+            what: "a shared page",
+            cause: io::Error::other(error.to_string()),
+        })?;
+        Ok(Self { mapping, kind: PhantomData })
+    }
+}
+
+impl<T: Shareable> Deref for SharedPage<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: the mapping holds `size_of::<T>()` bytes, page-aligned, as long as `self`
+        // exists; by `Shareable`'s contract any bits are valid, and races are defined.
+        unsafe { &*self.mapping.as_ptr().cast::<T>() }
+    }
+}
+
+// SAFETY: `T` is made of atomics, and the mapping is only read from here.
+unsafe impl<T: Shareable> Send for SharedPage<T> {}
+// SAFETY: as above.
+unsafe impl<T: Shareable> Sync for SharedPage<T> {}
+
+impl<T: Shareable> Lendable for SharedPage<T> {
+    fn host_address(&self) -> u64 {
+        self.mapping.as_ptr() as u64
+    }
+
+    fn size(&self) -> u64 {
+        self.mapping.size() as u64
+    }
+}
+
+impl<T> fmt::Debug for SharedPage<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SharedPage").field("bytes", &self.mapping.size()).finish()
+    }
+}

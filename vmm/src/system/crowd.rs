@@ -1,0 +1,90 @@
+//! Which domains compete for processors: what the host page's groups stand for.
+//!
+//! Domains that are pinned alike form a group; all that are not pinned form group 0, with the
+//! nucleus's own thread. A domain counts those awake in each group whose processors it may use.
+
+use std::collections::BTreeSet;
+
+use atoll_ipc::abi::{Crowd, GROUPS_MAX};
+use nix::sched::{CpuSet, sched_getaffinity};
+use nix::unistd::Pid;
+
+/// A set of processors; empty for all of them.
+type Processors = BTreeSet<usize>;
+
+/// The groups of a system.
+#[derive(Debug)]
+pub(super) struct Groups {
+    all: usize,
+    sets: Vec<Processors>,
+}
+
+impl Groups {
+    /// Groups for domains that are pinned to these processors, each.
+    pub(super) fn new(pinned: impl IntoIterator<Item = Processors>) -> Self {
+        Self::on(processors(), pinned)
+    }
+
+    fn on(all: usize, pinned: impl IntoIterator<Item = Processors>) -> Self {
+        let mut sets = vec![Processors::new()];
+        for set in pinned {
+            if !sets.contains(&set) && sets.len() < GROUPS_MAX {
+                sets.push(set);
+            }
+        }
+        Self { all, sets }
+    }
+
+    /// The group of a domain that is pinned to these processors. Where there are more kinds than
+    /// groups, the last ones count as if they could run anywhere.
+    pub(super) fn of(&self, processors: &Processors) -> usize {
+        self.sets.iter().position(|set| set == processors).unwrap_or(0)
+    }
+
+    /// Whom such a domain shares its processors with.
+    pub(super) fn crowd(&self, processors: &Processors) -> Crowd {
+        let meet = |set: &Processors| {
+            set.is_empty() || processors.is_empty() || !set.is_disjoint(processors)
+        };
+        let groups = self.sets.iter().enumerate().filter(|(_, set)| meet(set));
+        let groups = groups.fold(0, |bits, (group, _)| bits | 1 << group);
+        let count = if processors.is_empty() { self.all } else { processors.len() };
+        Crowd { groups, processors: count as u32 }
+    }
+}
+
+/// How many processors this process may use.
+fn processors() -> usize {
+    let allowed = sched_getaffinity(Pid::from_raw(0));
+    let count = allowed.map_or(1, |allowed| {
+        (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).count()
+    });
+    count.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(cpus: &[usize]) -> Processors {
+        cpus.iter().copied().collect()
+    }
+
+    #[test]
+    fn those_who_may_meet_count_each_other() {
+        let groups = Groups::on(4, [set(&[0]), set(&[1]), set(&[0, 1]), set(&[0])]);
+        assert_eq!((groups.of(&set(&[])), groups.of(&set(&[1]))), (0, 2));
+        assert_eq!(groups.crowd(&set(&[0])), Crowd { groups: 0b1011, processors: 1 });
+        assert_eq!(groups.crowd(&set(&[1])), Crowd { groups: 0b1101, processors: 1 });
+        assert_eq!(groups.crowd(&set(&[0, 1])), Crowd { groups: 0b1111, processors: 2 });
+        assert_eq!(groups.crowd(&set(&[])), Crowd { groups: 0b1111, processors: 4 });
+    }
+
+    #[test]
+    fn more_kinds_than_groups_share_the_first() {
+        let groups = Groups::on(64, (0..40).map(|cpu| set(&[cpu])));
+        assert_eq!(groups.of(&set(&[30])), 0);
+        assert_eq!(groups.of(&set(&[3])), 4);
+        assert!(groups.crowd(&set(&[30])).groups & 1 != 0);
+    }
+}
