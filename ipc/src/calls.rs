@@ -18,7 +18,7 @@ use crate::channel::{Region, Requests};
 use crate::client::{Client, ClientEvent, Reply, Ticket};
 use crate::lend::Loan;
 use crate::message::{IpcError, Status};
-use crate::record::Kind;
+use crate::record::{Kind, Short};
 use crate::ring::Reservation;
 
 /// Most calls of one channel that are under way at a time.
@@ -31,6 +31,8 @@ pub enum Outcome {
     Reply(Reply),
     /// Its reply, as it was kept.
     Kept(Kept),
+    /// The short reply to an exchange. Nothing is to be released.
+    Short(Status, Short),
 }
 
 /// A reply that came before it was asked for.
@@ -67,12 +69,14 @@ pub struct Calls<R> {
     /// The oldest call and the place of the next; both only grow.
     oldest: usize,
     next: usize,
+    /// The exchange that is under way, or was given up: there is at most one.
+    exchange: Option<Ticket>,
 }
 
 impl<R: Region> Calls<R> {
     /// None under way yet.
     pub const fn new(client: Client<R>) -> Self {
-        Self { client, calls: [const { None }; CALLS_MAX], oldest: 0, next: 0 }
+        Self { client, calls: [const { None }; CALLS_MAX], oldest: 0, next: 0, exchange: None }
     }
 
     /// The channel's end.
@@ -85,6 +89,27 @@ impl<R: Region> Calls<R> {
     #[inline]
     pub const fn client_mut(&mut self) -> &mut Client<R> {
         &mut self.client
+    }
+
+    /// Whether no call is under way: then the next one may be an [exchange](Client::exchange) past
+    /// this book, to be [entered](Calls::enter) if it takes long.
+    #[inline(always)]
+    pub const fn is_idle(&self) -> bool {
+        self.next == self.oldest
+    }
+
+    /// Enters an exchange that was made while the book was idle.
+    pub fn enter(&mut self, ticket: Ticket) {
+        debug_assert!(self.is_idle());
+        self.note(ticket);
+        self.exchange = Some(ticket);
+        self.client.keep_answer(ticket);
+    }
+
+    /// Whether there is anything to read: the cheapest look.
+    #[inline]
+    pub fn has_news(&self) -> bool {
+        self.client.has_reply() || self.exchange.is_some_and(|ticket| self.is_answered(ticket))
     }
 
     /// Starts a call (RC 4000 *send message*).
@@ -129,6 +154,11 @@ impl<R: Region> Calls<R> {
     /// Those that a call can end with, and [`IpcError::Protocol`].
     #[inline]
     pub fn outcome(&mut self, ticket: Ticket) -> Result<Option<Outcome>, IpcError> {
+        if self.exchange.is_some()
+            && let Some((status, short)) = self.exchanged(ticket)?
+        {
+            return Ok(Some(Outcome::Short(status, short)));
+        }
         // A server that pours out replies to nobody must not keep its client from its deadline.
         for _ in 0..=self.client.most_replies() {
             let event = match self.client.poll() {
@@ -152,6 +182,7 @@ impl<R: Region> Calls<R> {
 
     /// Reads what answers there are, so that they make room. Nothing is lost by it.
     pub fn settle_answers(&mut self) {
+        self.hear_exchange();
         for _ in 0..=self.client.most_replies() {
             match self.client.poll() {
                 Ok(Some(ClientEvent::Reply(reply))) => self.keep(reply),
@@ -182,8 +213,33 @@ impl<R: Region> Calls<R> {
     }
 
     #[inline]
-    fn make_place(&self) -> Result<(), IpcError> {
-        if self.next - self.oldest < CALLS_MAX { Ok(()) } else { Err(IpcError::Full) }
+    fn make_place(&mut self) -> Result<(), IpcError> {
+        if self.exchange.is_some() {
+            self.hear_exchange();
+        }
+        if self.next - self.oldest < CALLS_MAX { Ok(()) } else { self.close_ranks() }
+    }
+
+    /// Makes one call that stays open for long count for one place, not for all that came after.
+    #[cold]
+    fn close_ranks(&mut self) -> Result<(), IpcError> {
+        let first = self.oldest;
+        let mut count = 0;
+        for at in first..self.next {
+            if let Some(call) = self.calls[at % CALLS_MAX].take() {
+                self.calls[(first + count) % CALLS_MAX] = Some(call);
+                count += 1;
+            }
+        }
+        self.next = first + count;
+        if count < CALLS_MAX { Ok(()) } else { Err(IpcError::Full) }
+    }
+
+    /// Whether all places are taken by calls that have ended: only their caller can make room, by
+    /// asking for their outcomes.
+    pub fn is_overdue(&self) -> bool {
+        let ended = |call: &Option<Call>| matches!(call, Some(Call { state: State::Ended(_), .. }));
+        self.calls.iter().all(ended)
     }
 
     #[inline]
@@ -201,7 +257,11 @@ impl<R: Region> Calls<R> {
 
     #[inline]
     fn remove(&mut self, place: usize) {
-        self.calls[place] = None;
+        if let Some(call) = self.calls[place].take()
+            && self.exchange == Some(call.ticket)
+        {
+            self.exchange = None;
+        }
         while self.oldest < self.next && self.calls[self.oldest % CALLS_MAX].is_none() {
             self.oldest += 1;
         }
@@ -245,8 +305,52 @@ impl<R: Region> Calls<R> {
         }
         let kept = self.copy(&reply);
         self.client.release(reply);
-        if let Some(call) = place.and_then(|place| self.calls[place].as_mut()) {
-            call.state = State::Ended(kept);
+        if let Some(place) = place {
+            self.end(place, kept);
+        }
+    }
+
+    fn end(&mut self, place: usize, how: Result<Kept, IpcError>) {
+        if let Some(call) = &mut self.calls[place] {
+            if self.exchange == Some(call.ticket) {
+                self.exchange = None;
+            }
+            call.state = State::Ended(how);
+        }
+    }
+
+    fn is_answered(&self, exchange: Ticket) -> bool {
+        self.client.has_answer(exchange) || !matches!(self.client.late_answer(exchange), Ok(None))
+    }
+
+    /// The short reply to the exchange, which is over then, if that is the call that is asked for.
+    fn exchanged(&mut self, asked: Ticket) -> Result<Option<(Status, Short)>, IpcError> {
+        if self.exchange != Some(asked) {
+            self.hear_exchange();
+            return Ok(None);
+        }
+        let answer = self.client.late_answer(asked);
+        if matches!(answer, Ok(None)) || self.take_waiting(asked) {
+            return answer;
+        }
+        // It was given up.
+        self.hear_exchange();
+        Ok(None)
+    }
+
+    /// Files the short reply to the exchange, if it is there.
+    fn hear_exchange(&mut self) {
+        let Some(ticket) = self.exchange else { return };
+        let fate = match self.client.late_answer(ticket) {
+            Ok(None) => return,
+            Ok(Some((status, short))) => Ok(keep_short(status, &short)),
+            Err(error) => Err(error),
+        };
+        let Some(place) = self.find(ticket.token()) else { return };
+        match &self.calls[place] {
+            Some(Call { state: State::Waiting, .. }) => self.end(place, fate),
+            // It was given up.
+            _ => self.remove(place),
         }
     }
 
@@ -265,20 +369,37 @@ impl<R: Region> Calls<R> {
     #[cold]
     fn settle(&mut self, resume: u64) {
         for place in (self.oldest..self.next).map(|at| at % CALLS_MAX) {
-            let Some(call) = &mut self.calls[place] else { continue };
+            let Some(call) = &self.calls[place] else { continue };
             if !call.ticket.was_taken(resume) {
                 continue;
             }
             match call.state {
-                State::Waiting => call.state = State::Ended(Err(IpcError::PeerRestarted)),
+                State::Waiting => {
+                    let fate = self.last_word(call.ticket);
+                    self.end(place, fate);
+                }
                 State::GivenUp => self.remove(place),
                 State::Ended(_) => (),
             }
         }
     }
 
+    /// What a server that has died since said to a call, if not in the reply ring.
+    fn last_word(&self, ticket: Ticket) -> Result<Kept, IpcError> {
+        if self.exchange != Some(ticket) {
+            return Err(IpcError::PeerRestarted);
+        }
+        let answer = self.client.late_answer(ticket)?.ok_or(IpcError::PeerRestarted);
+        answer.map(|(status, short)| keep_short(status, &short))
+    }
+
     /// The outcome of a call of which nothing new was heard.
     fn ended(&mut self, ticket: Ticket) -> Result<Option<Outcome>, IpcError> {
+        // What it answered before it stopped is there by now.
+        let is_gone = self.client.server_is_gone();
+        if is_gone {
+            self.hear_exchange();
+        }
         let Some(place) = self.find(ticket.token()) else { return Err(IpcError::NotFound) };
         if let Some(Call { state: State::Ended(_), .. }) = &self.calls[place] {
             let call = self.calls[place].take();
@@ -286,13 +407,16 @@ impl<R: Region> Calls<R> {
             let Some(Call { state: State::Ended(kept), .. }) = call else { return Ok(None) };
             return kept.map(|kept| Some(Outcome::Kept(kept)));
         }
-        // What it answered before it stopped is in the ring by now.
-        if self.client.server_is_gone() && !self.client.has_reply() {
+        if is_gone && !self.client.has_reply() {
             self.remove(place);
             return Err(IpcError::PeerGone);
         }
         Ok(None)
     }
+}
+
+fn keep_short(status: Status, short: &Short) -> Kept {
+    Kept { status, payload: short.bytes().into(), lent: None }
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use crate::channel::{Epochs, Region, Replies, Requests, Role, Snapshot, Turn};
 use crate::in_service::{InService, Slot};
 use crate::lend::{Lender, Loan, Span};
 use crate::message::{IpcError, Status};
-use crate::record::{self, ALIGN, Head, Kind};
-use crate::ring::{self, Consumer, Producer, Record, Reservation};
+use crate::record::{self, ALIGN, Kind, Short};
+use crate::ring::{self, Consumer, Producer, Record, Reservation, Writer};
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::fence;
 
@@ -239,6 +239,64 @@ impl<R: Region> Client<R> {
         self.follow_server()
     }
 
+    /// Sends a short request whose reply, if it is short, takes its place: an exchange in one cache
+    /// line (L4's message registers). A longer reply comes as one to a call does.
+    ///
+    /// Whoever sends something else before it has the answer may write over it; a [book of
+    /// calls](crate::calls::Calls::enter) keeps it.
+    ///
+    /// # Errors
+    /// As [`Client::request`].
+    #[inline(always)]
+    pub fn exchange(
+        &mut self,
+        operation: u16,
+        payload: usize,
+        fill: impl FnOnce(&mut Writer<'_>),
+    ) -> Result<Ticket, IpcError> {
+        if self.region.status().is_gone(Role::Server) {
+            return Err(IpcError::PeerGone);
+        }
+        let mut reservation = self.requests.reserve_line(payload)?;
+        fill(&mut reservation.writer());
+        Ok(Ticket(reservation.commit(Kind::Exchange, record::request::word(operation))))
+    }
+
+    /// Whether the short reply to an exchange is there: the cheapest look.
+    #[inline(always)]
+    pub fn has_answer(&self, ticket: Ticket) -> bool {
+        self.requests.has_answer(ticket.0)
+    }
+
+    /// The short reply to an exchange, if it is there. Nothing is to be released.
+    ///
+    /// # Errors
+    /// [`IpcError::Protocol`] if it is no reply.
+    #[inline(always)]
+    pub fn answer(&self, ticket: Ticket) -> Result<Option<(Status, Short)>, IpcError> {
+        match self.requests.answer(ticket.0)? {
+            Some((word, short)) => checked(ticket, word, short).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The answer to this exchange is asked for late: it is kept when other records take its
+    /// place.
+    pub(crate) fn keep_answer(&mut self, ticket: Ticket) {
+        self.requests.keep_answer(ticket.0);
+    }
+
+    /// [`Client::answer`], even if it was [kept](Client::keep_answer).
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn late_answer(&self, ticket: Ticket) -> Result<Option<(Status, Short)>, IpcError> {
+        match self.requests.late_answer(ticket.0)? {
+            Some((word, short)) => checked(ticket, word, short).map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Notification bits that have arrived; collecting clears them.
     pub fn collect_notifications(&mut self) -> u64 {
         let bits = self.region.shared().notifications(Role::Client);
@@ -345,17 +403,29 @@ impl<R: Region> Client<R> {
             return Err(IpcError::Exhausted);
         }
         let Some(record) = self.replies.peek()? else { return Ok(None) };
-        let Head { kind: Kind::Reply, word, .. } = record.head else {
+        if !record.bits.is(Kind::Reply) {
             return Err(IpcError::Protocol);
-        };
-        let (token, status) = record::reply::parts(word);
+        }
+        let (token, status) = record::reply::parts(record.bits.word());
         let status = Status::from_code(status).ok_or(IpcError::Protocol)?;
         let span = |item| Span::of(item, self.region.lent_replies()).ok_or(IpcError::Protocol);
-        let lent = record.item.map(span).transpose()?;
+        let lent = self.replies.item(&record)?.map(span).transpose()?;
         self.replies.take(&record);
         let slot = self.in_service.open(record.position, record.end());
         let generation = self.replies.generation();
         Ok(Some(Reply { record, slot, generation, token, status, lent }))
+    }
+}
+
+/// The short reply to a call, if it is one.
+#[inline(always)]
+fn checked(ticket: Ticket, word: u32, short: Short) -> Result<(Status, Short), IpcError> {
+    match record::reply::parts(word) {
+        (token, status) if token == ticket.token() => {
+            let status = Status::from_code(status).ok_or(IpcError::Protocol)?;
+            Ok((status, short))
+        }
+        _ => Err(IpcError::Protocol),
     }
 }
 

@@ -4,6 +4,8 @@
 mod actors;
 mod world;
 
+use std::vec;
+
 use proptest::prelude::*;
 
 use crate::support::{cases, steps};
@@ -12,9 +14,11 @@ use world::{Op, World};
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => (0..=400_usize).prop_map(|length| Op::Call { length }),
+        4 => (0..=48_usize).prop_map(|length| Op::Exchange { length }),
         2 => (0..=400_usize).prop_map(|length| Op::Send { length }),
         6 => Just(Op::Take),
         6 => any::<usize>().prop_map(|which| Op::Answer { which }),
+        1 => any::<usize>().prop_map(|which| Op::Cancel { which }),
         6 => Just(Op::Hear),
         1 => any::<u64>().prop_map(|bits| Op::Notify { bits }),
         1 => Just(Op::RestartServer),

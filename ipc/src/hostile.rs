@@ -1,6 +1,8 @@
 //! A peer that writes anything anywhere in a channel: the other end neither panics, nor leaves
 //! the channel's memory, nor goes on for ever, and after a restart it is served again.
+//! `exchange` is about one line of it.
 
+mod exchange;
 #[path = "../tests/harness/mod.rs"]
 mod harness;
 
@@ -118,7 +120,7 @@ fn an_operation_code_beyond_sixteen_bits_is_a_breach_of_the_protocol() {
         let head = Head { length: 0, kind: Kind::Call, items: 0, word };
         forge_request(&channel, 0, head, &[]);
         match server.poll() {
-            Ok(Some(request)) => assert_eq!(Some(request.operation), found),
+            Ok(Some(request)) => assert_eq!(Some(request.operation()), found),
             other => assert_eq!((other, found), (Err(IpcError::Protocol), None)),
         }
     }

@@ -56,14 +56,15 @@ impl Loan {
     }
 
     pub(crate) const fn span(&self) -> Span {
-        Span { offset: self.offset, length: self.length }
+        Span { offset: self.offset as u32, length: self.length }
     }
 }
 
 /// Where a buffer lies in its pool; checked against the pool's size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    offset: u64,
+    /// A pool is far smaller than 4 GiB.
+    offset: u32,
     length: u32,
 }
 
@@ -73,7 +74,7 @@ impl Span {
         let Item::Lent { offset, length } = item;
         let end = offset.checked_add(length.into())?;
         let fits = end <= size_of_val(pool) as u64 && offset.is_multiple_of(ALIGN);
-        fits.then_some(Self { offset, length })
+        fits.then_some(Self { offset: offset as u32, length })
     }
 
     /// Its bytes.

@@ -9,7 +9,9 @@
 //!
 //! **Hints, never trusted.** All clients of a domain can write its page. A bit that is set for
 //! nothing costs the server one look; one that is cleared by a hostile client is made up for by
-//! looking at all channels now and then, and before each sleep.
+//! looking at all channels now and then, and before each sleep. Nor can a hostile client hide that
+//! the domain sleeps: whether it runs, the nucleus tells in the [host page](HostPage), and it lets
+//! no domain go to sleep whose bits are set.
 //!
 //! **Ordering.** A server that stops watching a channel puts the flag up, fences, and looks at the
 //! ring once more; then a record that it missed was published after the flag was up, and its
@@ -17,6 +19,7 @@
 //! bits once more; a client that has set a bit fences, and looks at `asleep`. As in a ring, one of
 //! them sees the other.
 
+use crate::abi::HostPage;
 use crate::control::Line;
 use crate::sync::Ordering::{AcqRel, Relaxed};
 use crate::sync::{AtomicU32, AtomicU64, full_fence};
@@ -138,6 +141,13 @@ impl Ready {
         }))
     }
 
+    /// Whether a channel wants attention. For the nucleus, which asks before it lets the domain
+    /// sleep.
+    pub fn is_raised(&self) -> bool {
+        full_fence();
+        self.bits.0.iter().any(|bits| bits.load(Relaxed) != 0)
+    }
+
     /// For the domain, about to sleep: it must collect once more after this, and sleep only if it
     /// finds nothing; then whoever raises its attention kicks it.
     pub fn declare_asleep(&self) {
@@ -156,18 +166,28 @@ impl Ready {
 pub struct Alert<'a> {
     ready: &'a Ready,
     channel: usize,
+    /// Who says whether the server runs: the nucleus, whom no other client can gainsay.
+    watchman: Option<(&'a HostPage, u32)>,
 }
 
 impl<'a> Alert<'a> {
     /// The alert of a channel, as its server numbers it.
     pub const fn new(ready: &'a Ready, channel: u32) -> Self {
-        Self { ready, channel: channel as usize % CHANNELS_MAX }
+        Self { ready, channel: channel as usize % CHANNELS_MAX, watchman: None }
     }
 
-    /// See [`Ready::raise`].
+    /// The same, where the nucleus tells whether the server's domain runs.
+    #[must_use]
+    pub const fn watched_by(self, page: &'a HostPage, domain: u32) -> Self {
+        Self { watchman: Some((page, domain)), ..self }
+    }
+
+    /// See [`Ready::raise`]. What the page says of a domain's sleep, another client may have
+    /// changed; so a domain that does not run is kicked in any case.
     #[must_use = "a domain that sleeps must be kicked"]
     pub fn raise(&self) -> bool {
-        self.ready.raise(self.channel)
+        let sleeps = self.ready.raise(self.channel);
+        sleeps || self.watchman.is_some_and(|(page, domain)| !page.is_running(domain))
     }
 }
 
@@ -178,6 +198,8 @@ pub struct Watch {
     /// Looks in vain at each watched channel since it last had a record.
     idle: [u8; CHANNELS_MAX],
     turn: usize,
+    /// The only watched channel, if there is but one.
+    sole: Option<u16>,
 }
 
 /// A channel is no longer watched after so many looks in vain, while others have records.
@@ -186,7 +208,7 @@ const IDLE_MAX: u8 = 32;
 impl Watch {
     /// Watches nothing.
     pub const fn new() -> Self {
-        Self { watched: ChannelSet::EMPTY, idle: [0; CHANNELS_MAX], turn: 0 }
+        Self { watched: ChannelSet::EMPTY, idle: [0; CHANNELS_MAX], turn: 0, sole: None }
     }
 
     /// The watched channels.
@@ -198,16 +220,45 @@ impl Watch {
     pub const fn add(&mut self, channel: usize) {
         self.watched.insert(channel);
         self.idle[channel] = 0;
+        self.count();
     }
 
     /// Watches one no longer. Its flag must be up, and its ring looked at after that.
     pub const fn remove(&mut self, channel: usize) {
         self.watched.remove(channel);
+        self.count();
+    }
+
+    /// The only watched channel, if there is but one: then there is no turn to take.
+    #[inline(always)]
+    pub const fn sole(&self) -> Option<usize> {
+        match self.sole {
+            Some(channel) => Some(channel as usize),
+            None => None,
+        }
+    }
+
+    const fn count(&mut self) {
+        let mut sole = None;
+        let mut word = 0;
+        while word < WORDS {
+            let bits = self.watched.0[word];
+            if bits != 0 {
+                if sole.is_some() || !bits.is_power_of_two() {
+                    self.sole = None;
+                    return;
+                }
+                sole = Some((word * 64) as u16 + bits.trailing_zeros() as u16);
+            }
+            word += 1;
+        }
+        self.sole = sole;
     }
 
     /// Watches none. Their flags must be up.
     pub const fn clear(&mut self) {
         self.watched = ChannelSet::EMPTY;
+        self.sole = None;
     }
 
     /// The watched channels among `of`, beginning with the one whose turn it is.

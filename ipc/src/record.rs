@@ -22,8 +22,33 @@ pub const HEADER: usize = 16;
 pub const ITEM: usize = 16;
 /// Records begin at multiples of this many bytes.
 pub const ALIGN: usize = 16;
-/// Payload that shares one 64-byte cache line with its header (L4's register message).
-pub const SHORT: usize = 48;
+/// Payload that shares one cache line with its header (L4's register message).
+pub const SHORT: usize = LINE - HEADER;
+/// Bytes of a cache line. A [`Kind::Exchange`] fills exactly one: the request is written there,
+/// and the reply over it. So the line goes to and fro as one, where a reply in a line of its own
+/// would have to be taken from its reader before it could be written.
+pub const LINE: usize = 64;
+/// A payload of at most [`SHORT`] bytes, in registers or nearly (L4's register message).
+#[derive(Clone, Copy, Debug)]
+pub struct Short {
+    pub(crate) words: [u64; SHORT / 8],
+    pub(crate) length: u32,
+}
+
+impl Short {
+    /// Its bytes.
+    #[inline(always)]
+    pub fn bytes(&self) -> &[u8] {
+        let bytes = self.words.as_ptr().cast::<u8>();
+        let length = (self.length as usize).min(SHORT);
+        // SAFETY: the words hold SHORT bytes, all initialised; a byte has no alignment. (They were
+        // read from memory as little-endian words, and this is a little-endian machine's crate.)
+        unsafe { core::slice::from_raw_parts(bytes, length) }
+    }
+}
+
+const _: () = assert!(cfg!(target_endian = "little"));
+
 /// Longest payload that the 24-bit length can express; a ring's own limit is lower.
 pub const LENGTH_MAX: usize = (1 << 24) - 1;
 
@@ -41,6 +66,8 @@ pub enum Kind {
     Reply = 4,
     /// The sender of a call no longer waits for its reply.
     Cancel = 5,
+    /// A short request whose reply, if it is short, takes its very place ([`LINE`]).
+    Exchange = 6,
 }
 
 impl Kind {
@@ -51,6 +78,7 @@ impl Kind {
             3 => Self::Send,
             4 => Self::Reply,
             5 => Self::Cancel,
+            6 => Self::Exchange,
             _ => return None,
         })
     }
@@ -97,8 +125,60 @@ impl Head {
     }
 
     /// Bytes that the record takes in a ring.
+    #[inline(always)]
     pub const fn size(self) -> usize {
-        size(self.items, self.length as usize)
+        match self.kind {
+            Kind::Exchange => LINE,
+            _ => size(self.items, self.length as usize),
+        }
+    }
+}
+
+/// The second word of a header, as it is in the ring. What it says is taken out of it where it is
+/// needed: that is cheaper than to take it apart and carry the parts around.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeadBits(pub(crate) u64);
+
+impl HeadBits {
+    /// Payload bytes, without the items.
+    #[inline(always)]
+    pub const fn length(self) -> usize {
+        self.0 as usize & LENGTH_MAX
+    }
+
+    /// Whether the record is of that kind.
+    #[inline(always)]
+    pub const fn is(self, kind: Kind) -> bool {
+        (self.0 >> 24) as u8 & 15 == kind as u8
+    }
+
+    /// How many items stand before the payload.
+    #[inline(always)]
+    pub const fn items(self) -> u8 {
+        (self.0 >> 28) as u8 & 15
+    }
+
+    /// The word.
+    #[inline(always)]
+    pub const fn word(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Bytes from the record's start to its payload.
+    #[inline(always)]
+    pub const fn payload_at(self) -> usize {
+        HEADER + self.items() as usize * ITEM
+    }
+
+    /// Bytes that the record takes in a ring.
+    #[inline(always)]
+    pub const fn size(self) -> usize {
+        if self.is(Kind::Exchange) { LINE } else { size(self.items(), self.length()) }
+    }
+
+    /// All of it; `None` if the kind is unknown.
+    pub const fn head(self) -> Option<Head> {
+        Head::from_bits(self.0)
     }
 }
 
@@ -180,7 +260,7 @@ mod tests {
         #![proptest_config(crate::support::cases(256))]
 
         #[test]
-        fn a_head_survives_its_bits(length in 0u32..1 << 24, kind in 1u8..=5, items in 0u8..16, word: u32) {
+        fn a_head_survives_its_bits(length in 0u32..1 << 24, kind in 1u8..=6, items in 0u8..16, word: u32) {
             let head = Head { length, kind: Kind::from_bits(kind).unwrap(), items, word };
             prop_assert_eq!(Head::from_bits(head.to_bits()), Some(head));
         }

@@ -43,7 +43,7 @@ use core::cell::Cell;
 
 use crate::control::Count;
 use crate::geometry::Geometry;
-use crate::record::{self, HEADER, Head, ITEM, Item, Kind};
+use crate::record::{self, HEADER, Head, HeadBits, ITEM, Item, Kind, LINE, Short};
 use crate::sync::{AtomicU32, AtomicU64, Ordering, full_fence};
 use crate::words::{self, WORD};
 use Ordering::{Acquire, Relaxed, Release};
@@ -89,6 +89,12 @@ pub const fn key(secret: u64, generation: u32) -> u64 {
     (z ^ (z >> 31)) | 1
 }
 
+/// What tells the reply to an exchange from its request: another tag, at the same place.
+#[inline(always)]
+const fn reply_tag(position: u64, key: u64) -> u64 {
+    !(position ^ key)
+}
+
 /// Puts a waiting flag up, before the last look.
 fn declare(flag: &AtomicU32) {
     // An exchange rather than a store costs nothing beside the sleep, and orders this after the
@@ -120,6 +126,13 @@ pub(crate) fn must_kick(to: &Producer<impl Memory>, from: &Consumer<impl Memory>
     (published && to.wakes_consumer()) | (released && from.wakes_producer())
 }
 
+/// An exchange, and its reply as it was when its place came back: other records may lie there now.
+#[derive(Debug)]
+struct Late {
+    position: u64,
+    reply: Result<Option<(u32, Short)>, RingError>,
+}
+
 /// The writing end.
 #[derive(Debug)]
 pub struct Producer<M> {
@@ -134,6 +147,8 @@ pub struct Producer<M> {
     longest: usize,
     /// The consumer has acknowledged this generation.
     ready: bool,
+    /// The exchange whose reply is read late, maybe after its place was used again.
+    late: Option<Late>,
     /// Something was published since it was last asked whether to kick. Two idle ends that asked
     /// without it would go on waking each other.
     published: Cell<bool>,
@@ -152,6 +167,7 @@ impl<M: Memory> Producer<M> {
             head: 0,
             longest: max_payload(geometry.bytes() as usize),
             ready: false,
+            late: None,
             published: Cell::new(false),
         };
         producer.restart(secret, generation);
@@ -163,6 +179,7 @@ impl<M: Memory> Producer<M> {
         self.key = key(secret, generation);
         self.generation = generation;
         (self.tail, self.head, self.ready) = (0, 0, false);
+        self.late = None;
         let line = &self.memory.control().producer.0;
         line.tail.store(0, Relaxed);
         line.generation.store(generation, Release);
@@ -227,6 +244,75 @@ impl<M: Memory> Producer<M> {
             self.ready = line.generation.load(Acquire) == self.generation;
         }
         self.ready
+    }
+
+    /// Makes room for a [`Kind::Exchange`], which fills a cache line.
+    ///
+    /// # Errors
+    /// As [`Producer::reserve`].
+    #[inline(always)]
+    pub(crate) fn reserve_line(&mut self, payload: usize) -> Result<Reservation<'_, M>, RingError> {
+        if payload > record::SHORT {
+            return Err(RingError::TooLarge);
+        }
+        let pad = (self.tail.wrapping_neg() % LINE as u64) as usize;
+        self.make_room((pad + LINE) as u64)?;
+        Ok(Reservation { producer: self, pad, items: 0, payload })
+    }
+
+    /// Whether the reply to the exchange at that position is there: the cheapest look.
+    #[inline(always)]
+    pub(crate) fn has_answer(&self, position: u64) -> bool {
+        let at = self.geometry.offset(position) / WORD;
+        self.memory.data()[at].load(Acquire) == reply_tag(position, self.key)
+    }
+
+    /// The reply to the exchange at that position: its word and payload, if it is there.
+    ///
+    /// # Errors
+    /// [`RingError::Protocol`] if it is no short reply.
+    #[inline(always)]
+    pub(crate) fn answer(&self, position: u64) -> Result<Option<(u32, Short)>, RingError> {
+        if !self.has_answer(position) {
+            return Ok(None);
+        }
+        let at = self.geometry.offset(position) / WORD;
+        let line = &self.memory.data()[at..at + LINE / WORD];
+        let bits = HeadBits(line[1].load(Relaxed));
+        let is_short = bits.length() <= record::SHORT && bits.items() == 0;
+        if !bits.is(Kind::Reply) || !is_short {
+            return Err(RingError::Protocol);
+        }
+        let mut words = [0; record::SHORT / WORD];
+        let count = bits.length().div_ceil(WORD);
+        for (word, shared) in words[..count].iter_mut().zip(&line[HEADER / WORD..]) {
+            *word = shared.load(Relaxed);
+        }
+        Ok(Some((bits.word(), Short { words, length: bits.length() as u32 })))
+    }
+
+    /// The reply to this exchange is read late: it is to be kept when its place comes back.
+    pub(crate) fn keep_answer(&mut self, position: u64) {
+        self.late = Some(Late { position, reply: self.answer(position) });
+    }
+
+    /// [`Producer::answer`], even if its place was used again since
+    /// [`Producer::keep_answer`].
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn late_answer(&self, position: u64) -> Result<Option<(u32, Short)>, RingError> {
+        match (self.answer(position), &self.late) {
+            (Ok(None), Some(late)) if late.position == position => late.reply,
+            (answer, _) => answer,
+        }
+    }
+
+    /// Counts a record that was published elsewhere than here; the next must-kick counts it.
+    #[inline(always)]
+    pub(crate) fn count_elsewhere(&self) {
+        self.memory.control().producer.0.records.add_one();
+        self.published.set(true);
     }
 
     /// Up to where the consumer has released, as it says now.
@@ -298,6 +384,13 @@ impl<M: Memory> Producer<M> {
             return Err(RingError::Protocol);
         }
         self.head = head;
+        // The consumer answers before it gives the place back, and this end has not written to it
+        // since: what is not there now will never be.
+        if let Some(Late { position, reply: Ok(None) }) = self.late
+            && position < head
+        {
+            self.keep_answer(position);
+        }
         Ok(head)
     }
 
@@ -312,6 +405,25 @@ impl<M: Memory> Producer<M> {
         data[at + 1].store(head.to_bits(), Relaxed);
         data[at].store(tag, Release);
         self.published.set(true);
+    }
+}
+
+/// A payload that is being written, in place.
+#[derive(Debug)]
+pub struct Writer<'a> {
+    words: &'a [AtomicU64],
+    payload: usize,
+}
+
+impl Writer<'_> {
+    /// Writes a part of it.
+    ///
+    /// # Panics
+    /// If the part reaches beyond the payload, or `offset` is not a multiple of 8.
+    #[inline(always)]
+    pub fn write(&mut self, offset: usize, bytes: &[u8]) {
+        assert!(offset.is_multiple_of(WORD) && offset + bytes.len() <= self.payload);
+        words::write(&self.words[offset / WORD..], bytes);
     }
 }
 
@@ -330,11 +442,17 @@ impl<M: Memory> Reservation<'_, M> {
     ///
     /// # Panics
     /// If the part reaches beyond the payload, or `offset` is not a multiple of 8.
-    #[inline]
+    #[inline(always)]
     pub fn write(&mut self, offset: usize, bytes: &[u8]) {
-        assert!(offset.is_multiple_of(WORD) && offset + bytes.len() <= self.payload);
-        let at = self.place(HEADER + usize::from(self.items) * ITEM + offset);
-        words::write(&self.producer.memory.data()[at..], bytes);
+        self.writer().write(offset, bytes);
+    }
+
+    /// Where the payload is written.
+    #[inline(always)]
+    pub fn writer(&mut self) -> Writer<'_> {
+        let at = self.place(HEADER + usize::from(self.items) * ITEM);
+        let words = self.payload.div_ceil(WORD);
+        Writer { words: &self.producer.memory.data()[at..at + words], payload: self.payload }
     }
 
     /// Publishes the record. Returns its position.
@@ -372,21 +490,32 @@ pub struct Record {
     /// Where it begins; names the record within its generation.
     pub position: u64,
     /// Its checked header.
-    pub head: Head,
-    /// What it hands over; read once, and as hostile as its sender.
-    pub item: Option<Item>,
+    pub bits: HeadBits,
 }
 
 impl Record {
     /// Payload bytes.
     #[expect(clippy::len_without_is_empty, reason = "an empty record is still a record")]
-    pub fn len(&self) -> usize {
-        self.head.length as usize
+    #[inline(always)]
+    pub const fn len(&self) -> usize {
+        self.bits.length()
     }
 
     /// Position just behind the record.
-    pub fn end(&self) -> u64 {
-        self.position + self.head.size() as u64
+    #[inline(always)]
+    pub const fn end(&self) -> u64 {
+        self.position + self.bits.size() as u64
+    }
+
+    /// Its header, taken apart.
+    ///
+    /// # Panics
+    /// Never, for a record that a consumer has shown: its kind is known.
+    pub const fn head(&self) -> Head {
+        match self.bits.head() {
+            Some(head) => head,
+            None => panic!("a record of no kind"),
+        }
     }
 }
 
@@ -412,7 +541,7 @@ impl<M: Memory> Consumer<M> {
     pub fn new(memory: M, secret: u64, generation: u32, resume: u64) -> Self {
         let geometry = Geometry::of(memory.data().len());
         let released = Cell::new(false);
-        let largest = HEADER + max_payload(geometry.bytes() as usize);
+        let largest = record::size(0, max_payload(geometry.bytes() as usize));
         let mut consumer =
             Self { memory, geometry, key: 0, generation, cursor: 0, head: 0, largest, released };
         consumer.restart(secret, generation, resume);
@@ -462,7 +591,7 @@ impl<M: Memory> Consumer<M> {
                 return Ok(None);
             }
             let record = self.head_at_cursor()?;
-            if record.head.kind != Kind::Pad {
+            if !record.bits.is(Kind::Pad) {
                 return Ok(Some(record));
             }
             self.skip_pad(&record)?;
@@ -487,9 +616,25 @@ impl<M: Memory> Consumer<M> {
     #[inline(always)]
     pub fn read(&self, record: &Record, offset: usize, bytes: &mut [u8]) {
         assert!(offset.is_multiple_of(WORD) && offset + bytes.len() <= record.len());
-        let at = self.geometry.offset(record.position) + record.head.payload_at() + offset;
+        let at = self.geometry.offset(record.position) + record.bits.payload_at() + offset;
         let at = at / WORD;
         words::read(&self.memory.data()[at..], bytes);
+    }
+
+    /// Where the reply to an exchange is written: over its request.
+    #[inline(always)]
+    pub(crate) fn place_of(&self, record: &Record) -> Writer<'_> {
+        let at = (self.geometry.offset(record.position) + HEADER) / WORD;
+        Writer { words: &self.memory.data()[at..at + record::SHORT / WORD], payload: record::SHORT }
+    }
+
+    /// Publishes the reply that was written over an exchange, which is in service.
+    #[inline(always)]
+    pub(crate) fn publish_over(&self, record: &Record, head: Head) {
+        let at = self.geometry.offset(record.position) / WORD;
+        let data = self.memory.data();
+        data[at + 1].store(head.to_bits(), Relaxed);
+        data[at].store(reply_tag(record.position, self.key), Release);
     }
 
     /// Gives everything before `position` back to the producer.
@@ -541,35 +686,46 @@ impl<M: Memory> Consumer<M> {
     #[inline(always)]
     fn head_at_cursor(&self) -> Result<Record, RingError> {
         let at = self.geometry.offset(self.cursor) / WORD;
-        let bits = self.memory.data()[at + 1].load(Relaxed);
-        let head = Head::from_bits(bits).ok_or(RingError::Protocol)?;
-        let size = head.size();
-        let longest = match head.kind {
-            Kind::Pad => self.geometry.to_end(self.cursor),
-            _ => self.largest,
+        let bits = HeadBits(self.memory.data()[at + 1].load(Relaxed));
+        let to_end = self.geometry.to_end(self.cursor);
+        let fits = if bits.is(Kind::Exchange) {
+            // A full line, which the ring's end never cuts.
+            let in_line = bits.length() <= record::SHORT && bits.items() == 0;
+            in_line && self.cursor.is_multiple_of(LINE as u64)
+        } else if bits.is(Kind::Call) || bits.is(Kind::Send) || bits.is(Kind::Reply) {
+            bits.items() <= 1 && bits.size() <= self.largest.min(to_end)
+        } else {
+            // A pad alone may be longer than any payload.
+            let longest = if bits.is(Kind::Pad) { to_end } else { self.largest.min(to_end) };
+            let known = bits.is(Kind::Pad) || bits.is(Kind::Cancel);
+            known && bits.items() == 0 && bits.size() <= longest
         };
-        if size > longest || size > self.geometry.to_end(self.cursor) {
-            return Err(RingError::Protocol);
-        }
-        let item = match (head.items, head.kind) {
-            (0, _) => None,
-            (1, Kind::Call | Kind::Send | Kind::Reply) => Some(self.item_at(at)?),
-            _ => return Err(RingError::Protocol),
-        };
-        Ok(Record { position: self.cursor, head, item })
+        let record = Record { position: self.cursor, bits };
+        if fits { Ok(record) } else { Err(RingError::Protocol) }
+    }
+
+    /// What a record hands over, read from the ring: to be asked once.
+    ///
+    /// # Errors
+    /// [`RingError::Protocol`] if it is nothing that exists.
+    #[inline(always)]
+    pub fn item(&self, record: &Record) -> Result<Option<Item>, RingError> {
+        if record.bits.items() == 0 { Ok(None) } else { self.item_of(record).map(Some) }
     }
 
     #[cold]
-    fn item_at(&self, at: usize) -> Result<Item, RingError> {
+    fn item_of(&self, record: &Record) -> Result<Item, RingError> {
         let data = self.memory.data();
-        let at = at + HEADER / WORD;
+        let at = (self.geometry.offset(record.position) + HEADER) / WORD;
         let words = [data[at].load(Relaxed), data[at + 1].load(Relaxed)];
         Item::from_words(words).ok_or(RingError::Protocol)
     }
 
     fn skip_pad(&mut self, pad: &Record) -> Result<(), RingError> {
         let fills_the_end = pad.end() & (self.geometry.bytes() - 1) == 0;
-        if !fills_the_end || self.geometry.offset(self.cursor) == 0 {
+        // Before an exchange, to the next line; that of a full line would be for nothing.
+        let aligns = pad.end().is_multiple_of(LINE as u64) && pad.bits.size() < LINE;
+        if !(fills_the_end || aligns) || self.geometry.offset(self.cursor) == 0 {
             return Err(RingError::Protocol);
         }
         // Pads need no service: if everything before is released, so is this one.

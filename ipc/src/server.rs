@@ -5,8 +5,8 @@ use crate::client::Ticket;
 use crate::in_service::{InService, Slot};
 use crate::lend::{Lender, Loan, Span};
 use crate::message::{IpcError, Status};
-use crate::record::{self, Kind};
-use crate::ring::{self, Consumer, Producer, Record, Reservation};
+use crate::record::{self, Head, Kind, SHORT};
+use crate::ring::{self, Consumer, Producer, Record, Writer};
 use crate::sync::Ordering::{AcqRel, Relaxed};
 
 pub use crate::in_service::IN_SERVICE_MAX;
@@ -20,15 +20,23 @@ pub struct Request {
     record: Record,
     slot: Slot,
     client_epoch: u32,
-    /// Whether the client waits for a reply.
-    pub is_call: bool,
-    /// What it asks for.
-    pub operation: u16,
     /// The buffer that came with it; it goes back to the client with the answer.
     pub lent: Option<Span>,
 }
 
 impl Request {
+    /// Whether the client waits for a reply.
+    #[inline(always)]
+    pub const fn is_call(&self) -> bool {
+        !self.record.bits.is(Kind::Send)
+    }
+
+    /// What it asks for.
+    #[inline(always)]
+    pub const fn operation(&self) -> u16 {
+        self.record.bits.word() as u16
+    }
+
     /// Payload bytes in the ring.
     #[expect(clippy::len_without_is_empty, reason = "an empty request is still a request")]
     pub fn len(&self) -> usize {
@@ -112,15 +120,12 @@ impl<R: Region> Server<R> {
 
     /// Whether [`Server::poll`] may find something, or has failures to tell.
     pub fn may_have_request(&self) -> bool {
-        self.has_request()
-            || self.owes()
-            || (self.client_has_restarted() && !self.in_service.is_full())
+        self.finds_request() || self.owes()
     }
 
     /// Whether [`Server::poll`] would find something, or notifications have arrived.
     pub fn is_ready(&self) -> bool {
-        self.may_have_request()
-            || self.region.shared().notifications(Role::Server).load(Relaxed) != 0
+        self.finds_request() || self.region.shared().notifications(Role::Server).load(Relaxed) != 0
     }
 
     /// The next request, if there is one and fewer than [`IN_SERVICE_MAX`] are in service.
@@ -182,7 +187,7 @@ impl<R: Region> Server<R> {
         // A cancellation that is the next record is heard now, others with the records before.
         for _ in 0..self.requests.most_records() {
             match self.requests.peek() {
-                Ok(Some(record)) if record.head.kind == Kind::Cancel && self.may_take() => {
+                Ok(Some(record)) if record.bits.is(Kind::Cancel) && self.may_take() => {
                     self.note_cancellation(&record);
                 }
                 _ => break,
@@ -204,7 +209,7 @@ impl<R: Region> Server<R> {
         request: Request,
         status: Status,
         payload: usize,
-        fill: impl FnOnce(&mut Reservation<'_, Replies<R>>),
+        fill: impl FnOnce(&mut Writer<'_>),
     ) -> Result<(), (Request, IpcError)> {
         let (status_page, epochs, turn) = (self.region.status(), self.epochs, self.turn);
         let nobody_waits = || {
@@ -214,11 +219,15 @@ impl<R: Region> Server<R> {
         if nobody_waits() {
             return Err((request, IpcError::PeerRestarted));
         }
-        if request.is_call {
+        if request.is_call() {
             let word = answer_to(&request, status);
+            if request.record.bits.is(Kind::Exchange) && payload <= SHORT {
+                self.answer_in_place(&request, word, payload, fill);
+                return Ok(());
+            }
             match self.replies.reserve(payload) {
                 Ok(mut reservation) => {
-                    fill(&mut reservation);
+                    fill(&mut reservation.writer());
                     reservation.commit(Kind::Reply, word);
                 }
                 // A client that restarts this very moment has reset its side of the ring.
@@ -228,6 +237,24 @@ impl<R: Region> Server<R> {
         }
         self.forget(request);
         Ok(())
+    }
+
+    /// Writes a short reply over its request.
+    #[inline(always)]
+    fn answer_in_place(
+        &mut self,
+        request: &Request,
+        word: u32,
+        payload: usize,
+        fill: impl FnOnce(&mut Writer<'_>),
+    ) {
+        fill(&mut self.requests.place_of(&request.record));
+        let head = Head { length: payload as u32, kind: Kind::Reply, items: 0, word };
+        self.requests.publish_over(&request.record, head);
+        self.replies.count_elsewhere();
+        if let Some(end) = self.in_service.close(request.slot) {
+            self.requests.release(end);
+        }
     }
 
     /// A buffer to be filled and sent with a reply.
@@ -271,7 +298,7 @@ impl<R: Region> Server<R> {
         if nobody_waits() {
             return Err((request, loan, IpcError::PeerRestarted));
         }
-        if request.is_call {
+        if request.is_call() {
             let word = answer_to(&request, Status::Ok);
             match self.replies.reserve_with(Some(loan.item()), payload.len()) {
                 Ok(mut reservation) => {
@@ -295,7 +322,7 @@ impl<R: Region> Server<R> {
     /// need not wait for that. Meanwhile the request stays in service, so a client that never
     /// reads is soon served no more.
     pub fn owe(&mut self, request: Request, status: Status) {
-        if self.nobody_waits(&request) || !request.is_call {
+        if self.nobody_waits(&request) || !request.is_call() {
             self.forget(request);
         } else {
             self.owed.push(request, status);
@@ -306,6 +333,12 @@ impl<R: Region> Server<R> {
     /// Whether failures are owed to this client.
     pub fn owes(&self) -> bool {
         self.owed.count > 0
+    }
+
+    /// Whether the client has come to know this incarnation: until then the reply ring is full,
+    /// which is not the client's fault.
+    pub fn is_known(&mut self) -> bool {
+        self.replies.is_acknowledged()
     }
 
     /// Gives a request's space back without a reply; its client waits until its deadline.
@@ -367,6 +400,13 @@ impl<R: Region> Server<R> {
         status.has_moved(self.turn) && status.epoch(Role::Client) != self.epochs.client
     }
 
+    /// Whether [`Server::poll`] would find a request, or a new client.
+    fn finds_request(&self) -> bool {
+        // What is owed to a client that is dead takes up no place any more.
+        let has_place = || !self.in_service.is_full() || self.owes();
+        self.has_request() || (self.client_has_restarted() && has_place())
+    }
+
     #[inline]
     fn nobody_waits(&self, request: &Request) -> bool {
         self.region.status().epoch(Role::Client) != request.client_epoch
@@ -391,23 +431,23 @@ impl<R: Region> Server<R> {
                 break;
             }
             let Some(record) = self.requests.peek()? else { return Ok(None) };
-            let is_call = match record.head.kind {
-                Kind::Call => true,
-                Kind::Send => false,
-                Kind::Cancel => {
-                    self.note_cancellation(&record);
-                    continue;
-                }
-                _ => return Err(IpcError::Protocol),
-            };
-            let operation =
-                record::request::operation(record.head.word).ok_or(IpcError::Protocol)?;
+            if record.bits.is(Kind::Cancel) {
+                self.note_cancellation(&record);
+                continue;
+            }
+            let is_call = record.bits.is(Kind::Call) || record.bits.is(Kind::Exchange);
+            let word = record.bits.word();
+            if !(is_call || record.bits.is(Kind::Send))
+                || record::request::operation(word).is_none()
+            {
+                return Err(IpcError::Protocol);
+            }
             let span = |item| Span::of(item, self.region.lent_requests()).ok_or(IpcError::Protocol);
-            let lent = record.item.map(span).transpose()?;
+            let lent = self.requests.item(&record)?.map(span).transpose()?;
             self.requests.take(&record);
             let slot = self.in_service.open(record.position, record.end());
             let client_epoch = self.epochs.client;
-            return Ok(Some(Request { record, slot, client_epoch, is_call, operation, lent }));
+            return Ok(Some(Request { record, slot, client_epoch, lent }));
         }
         Ok(None)
     }
@@ -416,7 +456,7 @@ impl<R: Region> Server<R> {
     fn note_cancellation(&mut self, record: &Record) {
         self.requests.take(record);
         let slot = self.in_service.open(record.position, record.end());
-        let token = record.head.word;
+        let token = record.bits.word();
         self.in_service.cancel(|start| Ticket::at(start).token() == token);
         if let Some(end) = self.in_service.close(slot) {
             self.requests.release(end);

@@ -7,6 +7,8 @@
 
 #[path = "loom/channel.rs"]
 mod channel;
+#[path = "loom/exchange.rs"]
+mod exchange;
 #[path = "loom/ready.rs"]
 mod ready;
 mod support;
@@ -97,7 +99,7 @@ fn pop(consumer: &mut Consumer<HeapRing>) -> Option<u64> {
     consumer.take(&record);
     consumer.release(record.end());
     let value = u64::from_le_bytes(bytes);
-    assert_eq!(record.head.word, value as u32, "header and payload are of one record");
+    assert_eq!(record.head().word, value as u32, "header and payload are of one record");
     Some(value)
 }
 

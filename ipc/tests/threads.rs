@@ -78,7 +78,7 @@ impl Bell {
 }
 
 fn check(consumer: &Consumer<HeapRing>, record: &Record, seed: u64, length: usize) {
-    assert_eq!((record.head.word, record.len()), (seed as u32, length));
+    assert_eq!((record.head().word, record.len()), (seed as u32, length));
     let mut payload = vec![0; length];
     consumer.read(record, 0, &mut payload);
     assert_eq!(payload, pattern(seed, length));
@@ -182,7 +182,7 @@ fn next(consumer: &mut Consumer<HeapRing>, bell: &Bell) -> u32 {
         let Some(record) = consumer.peek().unwrap() else { return false };
         consumer.take(&record);
         consumer.release(record.end());
-        word = record.head.word;
+        word = record.head().word;
         true
     };
     let (declare, awake) =
@@ -208,7 +208,7 @@ fn a_producer_that_sleeps_until_there_is_room_is_always_woken() {
                 guard.0.pause();
                 continue;
             };
-            assert_eq!(record.head.word, expected);
+            assert_eq!(record.head().word, expected);
             expected += 1;
             consumer.take(&record);
             consumer.release(record.end());
@@ -247,7 +247,7 @@ fn mortal_servers(channel: &HeapChannel, alarm: &Alarm, done: &AtomicBool) -> u3
                 continue;
             };
             left -= 1;
-            let word = u32::from(request.operation);
+            let word = u32::from(request.operation());
             while let Err((again, error)) = server.reply(request, Status::Ok, 4, |room| {
                 room.write(0, &word.to_le_bytes());
             }) {

@@ -12,6 +12,7 @@
 //! | [`control`] | the control API, through the command line and as raw HTTP |
 //! | [`socket`] | a client's connection, TCP or Unix alike |
 //! | [`lines`] | clients of servers that speak lines |
+//! | [`storm`] | clients and servers of storms of messages |
 //! | [`resp`] | clients that speak RESP2, byte for byte |
 //! | [`program`] | guest programs of a few instructions, made into images |
 //!
@@ -27,6 +28,7 @@ pub mod program;
 pub mod records;
 pub mod resp;
 pub mod socket;
+pub mod storm;
 pub mod system;
 
 pub use lines::Lines;

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use atoll_ipc::abi::HostPage;
 use atoll_ipc::channel::{Layout, Mapped, Region, Role, Shared, Status, resume_point};
 use atoll_ipc::ready::{Alert, Ready};
 use atoll_ipc::sync::AtomicU64;
@@ -19,7 +20,20 @@ use crate::machine::vm::Lendable;
 #[derive(Clone)]
 pub struct ChannelMemory {
     mapping: Arc<Mapping>,
-    alert: Option<(Arc<SharedPage<Ready>>, u32)>,
+    alert: Option<Attention>,
+}
+
+/// Where a client in the VMM gets a server's attention.
+#[derive(Clone, Debug)]
+pub struct Attention {
+    /// The server's ready page.
+    pub ready: Arc<SharedPage<Ready>>,
+    /// The channel's number there.
+    pub channel: u32,
+    /// Who runs.
+    pub host_page: Arc<SharedPage<HostPage>>,
+    /// The server's domain.
+    pub domain: u32,
 }
 
 struct Mapping {
@@ -59,11 +73,10 @@ impl ChannelMemory {
         self.mapping.clone()
     }
 
-    /// The same, for a client in the VMM: this is the server's ready page, and the channel's
-    /// number there.
+    /// The same, for a client in the VMM.
     #[must_use]
-    pub fn alerting(self, ready: Arc<SharedPage<Ready>>, channel: u32) -> Self {
-        Self { alert: Some((ready, channel)), ..self }
+    pub fn alerting(self, attention: Attention) -> Self {
+        Self { alert: Some(attention), ..self }
     }
 
     /// Readies the channel for the next incarnation of one end, which stands still. The other
@@ -130,6 +143,7 @@ impl Region for ChannelMemory {
 
     #[inline]
     fn alert(&self) -> Option<Alert<'_>> {
-        self.alert.as_ref().map(|(ready, channel)| Alert::new(ready, *channel))
+        let Attention { ready, channel, host_page, domain } = self.alert.as_ref()?;
+        Some(Alert::new(ready, *channel).watched_by(host_page, *domain))
     }
 }

@@ -4,12 +4,13 @@ use alloc::boxed::Box;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use atoll_ipc::record::SHORT;
+use atoll_ipc::record::{SHORT, Short};
 
 /// Bytes of a payload; short ones need no memory of their own.
 #[derive(Debug)]
 pub(super) enum Body {
     Short { bytes: [u8; SHORT], length: u8 },
+    Register(Short),
     Long(Box<[u8]>),
 }
 
@@ -32,13 +33,14 @@ impl Body {
     pub(super) fn bytes(&self) -> &[u8] {
         match self {
             Self::Short { bytes, length } => &bytes[..usize::from(*length)],
+            Self::Register(short) => short.bytes(),
             Self::Long(bytes) => bytes,
         }
     }
 
     pub(super) fn into_vec(self) -> Vec<u8> {
         match self {
-            Self::Short { .. } => self.bytes().to_vec(),
+            Self::Short { .. } | Self::Register(_) => self.bytes().to_vec(),
             Self::Long(bytes) => bytes.into_vec(),
         }
     }

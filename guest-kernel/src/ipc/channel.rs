@@ -1,11 +1,13 @@
 //! Calling: the client's end of a channel.
 
+use core::hint::spin_loop;
+
 use atoll_ipc::abi::ChannelEntry;
 use atoll_ipc::channel::Role;
 use atoll_ipc::client::Ticket;
-use atoll_ipc::message::IpcError;
+use atoll_ipc::message::{IpcError, Status};
 use atoll_ipc::ready::ChannelSet;
-use atoll_ipc::record::Kind;
+use atoll_ipc::record::{Kind, SHORT, Short};
 
 use super::endpoints::{Endpoints, complain, with};
 use super::lent::{LentReply, Loan};
@@ -39,8 +41,65 @@ impl Channel {
     /// that it had not taken yet is served by its next incarnation. [`IpcError::Timeout`] if the
     /// deadline passes first; the request is cancelled, but may still be carried out. The others
     /// as they say.
-    #[inline]
+    #[inline(always)]
     pub fn call(
+        self,
+        operation: u16,
+        payload: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<Reply, IpcError> {
+        match with(|endpoints| self.call_short(endpoints, operation, payload)) {
+            Quick::Done(short) => Ok(Reply::register(short)),
+            Quick::Asked { ticket, owed } => self.call_on(ticket, owed, deadline),
+            Quick::No => self.call_at_length(operation, payload, deadline),
+        }
+    }
+
+    /// A short call to a server that runs: no book is kept of it, and no clock is read.
+    #[inline(always)]
+    fn call_short(self, endpoints: &mut Endpoints, operation: u16, payload: &[u8]) -> Quick {
+        let calls = endpoints.calls(self.0);
+        if payload.len() > SHORT || !calls.is_idle() {
+            return Quick::No;
+        }
+        let client = calls.client_mut();
+        let length = payload.len();
+        let Ok(ticket) = client.exchange(operation, length, |r| r.write(0, payload)) else {
+            return Quick::No;
+        };
+        let owed = client.must_kick();
+        if !owed && boot::page().spin_ns != 0 {
+            for _ in 0..QUICK_LOOKS {
+                if client.has_answer(ticket) {
+                    match client.answer(ticket) {
+                        Ok(Some((Status::Ok, short))) => return Quick::Done(short),
+                        _ => break,
+                    }
+                }
+                spin_loop();
+            }
+        }
+        Quick::Asked { ticket, owed }
+    }
+
+    /// Goes on with a call that [`Channel::call_short`] made.
+    #[inline(never)]
+    fn call_on(
+        self,
+        ticket: Ticket,
+        owed: bool,
+        deadline: Option<Instant>,
+    ) -> Result<Reply, IpcError> {
+        let answer = with(|endpoints| {
+            endpoints.calls(self.0).enter(ticket);
+            let owed = if owed { ChannelSet::from_iter([self.0]) } else { ChannelSet::EMPTY };
+            self.await_answer(endpoints, ticket, deadline, owed)
+        })?;
+        answer.copy(self)
+    }
+
+    #[inline(never)]
+    fn call_at_length(
         self,
         operation: u16,
         payload: &[u8],
@@ -84,7 +143,7 @@ impl Channel {
         with(|endpoints| {
             let client = endpoints.calls(self.0).client_mut();
             let length = payload.len();
-            let sent = if length <= client.max_request() {
+            let sent = if goes_through_ring(length, client.max_request(), client.max_lent()) {
                 match client.request(Kind::Send, operation, length, |r| r.write(0, payload)) {
                     Err(IpcError::Full) => wait_for_room(endpoints, self, deadline, |endpoints| {
                         let client = endpoints.calls(self.0).client_mut();
@@ -106,7 +165,7 @@ impl Channel {
     /// time: more wait for room, as they do when the server is slow.
     ///
     /// # Errors
-    /// [`IpcError::Timeout`] if there is no room until the deadline, and as they say.
+    /// [`IpcError::Full`] if that many have ended and were not asked for, [`IpcError::Timeout`] if there is no room until the deadline, and as they say.
     pub fn send_message(
         self,
         operation: u16,
@@ -126,10 +185,11 @@ impl Channel {
     /// [`IpcError::TooLarge`] if the channel's pool could never hold it, [`IpcError::Timeout`] if
     /// it cannot until the deadline.
     pub fn lend(self, length: usize, deadline: Option<Instant>) -> Result<Loan, IpcError> {
-        let loan = with(|endpoints| {
-            wait_for_room(endpoints, self, deadline, |endpoints| {
+        let loan = with(|endpoints| match endpoints.calls(self.0).client_mut().lend(length) {
+            Err(IpcError::Full) => wait_for_room(endpoints, self, deadline, |endpoints| {
                 endpoints.calls(self.0).client_mut().lend(length)
-            })
+            }),
+            lent => lent,
         })?;
         Ok(Loan::of_client(self, loan))
     }
@@ -172,8 +232,8 @@ impl Channel {
         deadline: Option<Instant>,
     ) -> Result<Ticket, IpcError> {
         let calls = endpoints.calls(self.0);
-        let in_ring = payload.len() <= calls.client().max_request();
-        if !in_ring {
+        let client = calls.client();
+        if !goes_through_ring(payload.len(), client.max_request(), client.max_lent()) {
             let loan = self.borrow_for(endpoints, payload, deadline)?;
             return self.send_loan(endpoints, Kind::Call, operation, loan, &[], deadline);
         }
@@ -209,6 +269,15 @@ impl Channel {
         payload: &[u8],
         deadline: Option<Instant>,
     ) -> Result<Ticket, IpcError> {
+        let calls = endpoints.calls(self.0);
+        let first = match kind {
+            Kind::Call => calls.start_lent(operation, loan, payload),
+            _ => calls.client_mut().request_lent(kind, operation, loan, payload),
+        };
+        let loan = match first {
+            Ok(ticket) => return Ok(ticket),
+            Err((loan, _)) => loan,
+        };
         let mut left = Some(loan);
         let sent = wait_for_room(endpoints, self, deadline, |endpoints| {
             let calls = endpoints.calls(self.0);
@@ -240,6 +309,16 @@ impl Channel {
         if endpoints.all[self.0].must_kick() {
             owed.insert(self.0);
         }
+        self.await_answer(endpoints, ticket, deadline, owed)
+    }
+
+    fn await_answer(
+        self,
+        endpoints: &mut Endpoints,
+        ticket: Ticket,
+        deadline: Option<Instant>,
+        owed: ChannelSet,
+    ) -> Result<Answer, IpcError> {
         match wait(endpoints, deadline, owed, ForAnswer { channel: self, ticket }) {
             Some(answer) => answer,
             None => {
@@ -249,6 +328,22 @@ impl Channel {
             }
         }
     }
+}
+
+/// Looks for the reply to a short call before anything is noted down: about two microseconds.
+const QUICK_LOOKS: u32 = 64;
+
+/// What became of a short call that was tried.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
+enum Quick {
+    Done(Short),
+    /// It is under way; the server must be kicked if `owed`.
+    Asked {
+        ticket: Ticket,
+        owed: bool,
+    },
+    /// Nothing was sent.
+    No,
 }
 
 /// A call whose answer is still to be waited for. One that is dropped is cancelled.
@@ -304,6 +399,16 @@ impl Drop for Pending {
     }
 }
 
+/// Payloads above this are copied through a buffer, even where the ring would hold them: the pool
+/// is larger than a processor's own cache, so that what one side has written lies where the other
+/// gets it at the speed of the cache that they share.
+const THROUGH_POOL: usize = 8 << 10;
+
+/// Whether a payload goes through the ring.
+pub(super) const fn goes_through_ring(length: usize, ring: usize, pool: usize) -> bool {
+    length <= ring && (length <= THROUGH_POOL || length > pool)
+}
+
 /// Does something that needs room, and waits while there is none.
 fn wait_for_room<T>(
     endpoints: &mut Endpoints,
@@ -327,7 +432,7 @@ impl Awaited for ForAnswer {
 
     #[inline]
     fn peek(&self, endpoints: &mut Endpoints) -> bool {
-        endpoints.calls(self.channel.0).client().has_reply()
+        endpoints.calls(self.channel.0).has_news()
     }
 
     #[inline]
@@ -367,8 +472,9 @@ impl<T, F: FnMut(&mut Endpoints) -> Result<T, IpcError>> Awaited for ForRoom<F> 
         match (self.attempt)(endpoints) {
             // Too many calls under way: answers make room, too.
             Err(IpcError::Full) => {
-                endpoints.calls(self.channel.0).settle_answers();
-                None
+                let calls = endpoints.calls(self.channel.0);
+                calls.settle_answers();
+                calls.is_overdue().then_some(Err(IpcError::Full))
             }
             done => Some(done),
         }

@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 use core::cell::{Cell, UnsafeCell};
 
-use atoll_ipc::abi::layout::{ALERTS, CONTROL, PAGE, READY};
-use atoll_ipc::abi::{ChannelEntry, NO_ALERT};
+use atoll_ipc::abi::layout::{ALERTS, CONTROL, HOST, PAGE, READY};
+use atoll_ipc::abi::{ChannelEntry, HostPage, NO_ALERT};
 use atoll_ipc::calls::Calls;
 use atoll_ipc::channel::{Mapped, Role};
 use atoll_ipc::client::Client;
@@ -35,7 +35,9 @@ impl Endpoint {
             }
             Role::Client => {
                 let ready = ready_page(ALERTS + number as u64 * PAGE);
-                let region = region.alerting(Alert::new(ready, entry.alert));
+                let alert = Alert::new(ready, entry.alert);
+                let alert = alert.watched_by(host_page(), entry.peer_domain);
+                let region = region.alerting(alert);
                 Self::Client(Calls::new(Client::attach(region)))
             }
         }
@@ -55,6 +57,12 @@ fn ready_page(address: u64) -> &'static Ready {
     // SAFETY: the nucleus maps one there for as long as the domain runs; it is made of atomics,
     // for which any bits are valid.
     unsafe { &*(address as *const Ready) }
+}
+
+/// The host page, where the nucleus has it mapped.
+pub(super) fn host_page() -> &'static HostPage {
+    // SAFETY: as for a ready page.
+    unsafe { &*(HOST as *const HostPage) }
 }
 
 /// All channels are looked at after so many looks for a message: what another client did to the
@@ -116,6 +124,14 @@ impl Endpoints {
     #[inline]
     pub(super) fn watch(&mut self, channel: usize) {
         self.watch.add(channel);
+    }
+
+    /// The only watched channel, if there is but one. Every sixteenth time there is none, so that
+    /// whoever asks takes the long way, on which others are noticed.
+    #[inline(always)]
+    pub(super) fn sole(&mut self) -> Option<usize> {
+        self.looks += 1;
+        if self.looks.is_multiple_of(16) { None } else { self.watch.sole() }
     }
 
     /// Whether a watched channel has a request, or another one wants attention: the cheapest look.

@@ -5,13 +5,13 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use atoll_ipc::abi::ChannelEntry;
-use atoll_ipc::channel::Replies;
 use atoll_ipc::message::{IpcError, Status};
 use atoll_ipc::ready::ChannelSet;
-use atoll_ipc::ring::Reservation;
+use atoll_ipc::ring::Writer;
 use atoll_ipc::server::Request;
 
-use super::endpoints::{Endpoints, Region, with};
+use super::channel::goes_through_ring;
+use super::endpoints::{Endpoints, with};
 use super::lent::ReplyLoan;
 use super::wait::{Awaited, ring_if_due, wait};
 use crate::boot;
@@ -49,12 +49,12 @@ impl Message {
     /// The operation that the client asks for.
     #[inline]
     pub fn operation(&self) -> u16 {
-        self.request.as_ref().map_or(0, |request| request.operation)
+        self.request.as_ref().map_or(0, |request| request.operation())
     }
 
     /// Whether the client waits for a reply.
     pub fn is_call(&self) -> bool {
-        self.request.as_ref().is_some_and(|request| request.is_call)
+        self.request.as_ref().is_some_and(|request| request.is_call())
     }
 
     /// Whether the client has said that it no longer waits for the reply. A server that works on
@@ -140,8 +140,9 @@ impl Message {
     pub fn reply(mut self, payload: &[u8]) {
         let Some(request) = self.request.take() else { return };
         with(|endpoints| {
-            if payload.len() <= endpoints.server(self.channel).max_reply() {
-                let fill = &mut |reply: &mut Reservation<'_, Replies<Region>>| {
+            let server = endpoints.server(self.channel);
+            if goes_through_ring(payload.len(), server.max_reply(), server.max_lent()) {
+                let fill = &mut |reply: &mut Writer<'_>| {
                     reply.write(0, payload);
                 };
                 answer(endpoints, self.channel, request, Status::Ok, payload.len(), fill);
@@ -167,7 +168,7 @@ impl Message {
         mut self,
         status: Status,
         length: usize,
-        mut fill: impl FnMut(&mut Reservation<'_, Replies<Region>>),
+        mut fill: impl FnMut(&mut Writer<'_>),
     ) {
         if let Some(request) = self.request.take() {
             with(|endpoints| {
@@ -214,7 +215,7 @@ impl Drop for Message {
     }
 }
 
-type Fill<'f> = &'f mut dyn FnMut(&mut Reservation<'_, Replies<Region>>);
+type Fill<'f> = &'f mut dyn FnMut(&mut Writer<'_>);
 
 #[inline]
 fn answer(
@@ -223,7 +224,7 @@ fn answer(
     request: Request,
     status: Status,
     length: usize,
-    fill: &mut impl FnMut(&mut Reservation<'_, Replies<Region>>),
+    fill: &mut impl FnMut(&mut Writer<'_>),
 ) {
     let server = endpoints.server(channel);
     match server.reply(request, status, length, &mut *fill) {
@@ -321,6 +322,10 @@ fn answer_lent(
     ring_if_due(endpoints, channel);
 }
 
+/// How long it waits for one that has not noticed yet that this is another incarnation: on a busy
+/// host, it may not have had a processor.
+const COURTESY: Duration = Duration::from_secs(1);
+
 /// Does something that needs room in the reply ring or pool, and waits a little for the client to
 /// make some.
 fn wait_for_room<T>(
@@ -330,7 +335,12 @@ fn wait_for_room<T>(
 ) -> Result<T, IpcError> {
     ring_if_due(endpoints, channel);
     // Who is owed failures already has shown that it does not read.
-    let patience = if endpoints.server(channel).owes() { Duration::ZERO } else { PATIENCE };
+    let server = endpoints.server(channel);
+    let patience = match (server.owes(), server.is_known()) {
+        (true, _) => Duration::ZERO,
+        (false, true) => PATIENCE,
+        (false, false) => COURTESY,
+    };
     let deadline = Instant::now().after(patience);
     wait(endpoints, Some(deadline), ChannelSet::EMPTY, ForRoom { channel, attempt })
         .unwrap_or(Err(IpcError::Timeout))

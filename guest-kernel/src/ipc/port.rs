@@ -1,8 +1,10 @@
 //! Receiving: ports, and what arrives at them.
 
+use core::hint::spin_loop;
+
 use atoll_ipc::ready::ChannelSet;
 
-use super::endpoints::{Endpoint, Endpoints, with};
+use super::endpoints::{Endpoint, Endpoints, complain, with};
 use super::message::Message;
 use super::wait::{Awaited, wait};
 use crate::boot;
@@ -21,7 +23,7 @@ impl Port {
     }
 
     /// Waits for the next message (QNX `MsgReceive`).
-    #[inline]
+    #[inline(always)]
     pub fn receive(self) -> Message {
         loop {
             if let Some((_, message)) = receive_any(&[self], None) {
@@ -67,8 +69,42 @@ pub enum Event {
 
 /// Waits for a message on any of the ports. A port that stands before another in `ports` goes
 /// before it; among the channels of one port, each gets its turn.
-#[inline]
+#[inline(always)]
 pub fn receive_any(ports: &[Port], deadline: Option<Instant>) -> Option<(Port, Message)> {
+    match with(|endpoints| receive_quickly(endpoints, ports)) {
+        Some(found) => Some(found),
+        None => receive_at_length(ports, deadline),
+    }
+}
+
+/// Looks for a message before anything else is looked at: about two microseconds.
+const QUICK_LOOKS: u32 = 64;
+
+/// The next message of the only channel that is watched, as in an exchange with one client. Now
+/// and then it finds nothing, so that other channels are noticed.
+#[inline(always)]
+fn receive_quickly(endpoints: &mut Endpoints, ports: &[Port]) -> Option<(Port, Message)> {
+    let channel = endpoints.sole()?;
+    let port = *ports.iter().find(|port| endpoints.of_port(port.0).contains(channel))?;
+    let looks = if boot::page().spin_ns == 0 { 1 } else { QUICK_LOOKS };
+    let server = endpoints.server(channel);
+    for _ in 0..looks {
+        if server.has_request() {
+            return match server.poll() {
+                Ok(request) => Some((port, Message::new(channel, request?))),
+                Err(error) => {
+                    complain(channel, error);
+                    None
+                }
+            };
+        }
+        spin_loop();
+    }
+    None
+}
+
+#[inline(never)]
+fn receive_at_length(ports: &[Port], deadline: Option<Instant>) -> Option<(Port, Message)> {
     let awaited = ForMessage { ports, notified: false };
     let found = with(|endpoints| wait(endpoints, deadline, ChannelSet::EMPTY, awaited));
     match found? {

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use atoll_ipc::calls::{Kept, Outcome};
 use atoll_ipc::client::Reply as InRing;
 use atoll_ipc::message::{IpcError, Status};
+use atoll_ipc::record::Short;
 
 use super::body::Body;
 use super::channel::Channel;
@@ -16,6 +17,11 @@ use super::lent::LentReply;
 pub struct Reply(Body);
 
 impl Reply {
+    #[inline(always)]
+    pub(super) const fn register(short: Short) -> Self {
+        Self(Body::Register(short))
+    }
+
     /// The answer.
     #[inline]
     pub fn payload(&self) -> &[u8] {
@@ -38,12 +44,17 @@ impl Answer {
         match self.0 {
             Outcome::Reply(reply) => with(|endpoints| copy(endpoints, channel, reply)),
             Outcome::Kept(kept) => keep(kept),
+            Outcome::Short(status, short) => checked(status, Body::Register(short)),
         }
     }
 
     /// The reply where it lies.
     pub(super) fn borrow(self, channel: Channel) -> Result<LentReply, IpcError> {
         match self.0 {
+            Outcome::Short(status, short) => {
+                let kept = Kept { status, payload: short.bytes().into(), lent: None };
+                status.error().map_or_else(|| Ok(LentReply::kept(kept)), Err)
+            }
             Outcome::Kept(kept) => match kept.status.error() {
                 Some(error) => Err(error),
                 None => Ok(LentReply::kept(kept)),

@@ -9,11 +9,10 @@
 use core::hint::spin_loop;
 use core::time::Duration;
 
-use atoll_ipc::abi::layout::HOST;
-use atoll_ipc::abi::{FOREVER, HostPage, SPIN_ALWAYS};
+use atoll_ipc::abi::{FOREVER, SPIN_ALWAYS};
 use atoll_ipc::ready::ChannelSet;
 
-use super::endpoints::{Endpoints, with};
+use super::endpoints::{Endpoints, host_page, with};
 use crate::clock::Instant;
 use crate::{boot, exits};
 
@@ -71,6 +70,11 @@ fn wait_long<A: Awaited>(
                 return Some(found);
             }
         }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            // One who will not sleep must not say so: each of its peers would kick it, in vain.
+            ring(&owed);
+            return awaited.look(endpoints);
+        }
         awaited.declare_asleep(endpoints);
         let found = awaited.look(endpoints);
         let left = deadline.map(|deadline| deadline.since(Instant::now()));
@@ -96,14 +100,9 @@ fn budget() -> u64 {
     let ns = boot::page().spin_ns;
     match ns {
         SPIN_ALWAYS => u64::MAX,
-        _ if host().is_crowded(boot::page().crowd) => 0,
+        _ if host_page().is_crowded(boot::page().crowd) => 0,
         _ => Instant::ticks(ns),
     }
-}
-
-fn host() -> &'static HostPage {
-    // SAFETY: the nucleus maps it there for as long as the domain runs; it is made of atomics.
-    unsafe { &*(HOST as *const HostPage) }
 }
 
 fn spin<A: Awaited>(
@@ -134,7 +133,7 @@ fn spin<A: Awaited>(
 }
 
 fn is_crowded() -> bool {
-    host().is_crowded(boot::page().crowd)
+    host_page().is_crowded(boot::page().crowd)
 }
 
 /// Rings doorbells without sleeping: an exit each.

@@ -27,15 +27,22 @@ pub(crate) fn decrby(call: &mut Call<'_>) -> Done {
 }
 
 fn add(call: &mut Call<'_>, amount: i64) -> Done {
-    let found = call.db.find_string(call.key(), call.now)?;
-    let old = match call.db.string_at(found) {
+    let new = add_to(call.db, call.key(), amount, call.now)?;
+    call.out.int(new);
+    Ok(())
+}
+
+/// Adds to the number that a string is, 0 if there is none; returns the sum. The deadline stays.
+#[inline]
+pub(crate) fn add_to(db: &mut Database, key: &[u8], amount: i64, now: u64) -> Result<i64, Failure> {
+    let found = db.find_string(key, now)?;
+    let old = match db.string_at(found) {
         Some(string) => number::parse(string).ok_or(Failure::NotInteger)?,
         None => 0,
     };
     let new = old.checked_add(amount).ok_or(OVERFLOW)?;
-    write(call.db, found, call.key(), Digits::new(new).as_bytes())?;
-    call.out.int(new);
-    Ok(())
+    write(db, found, key, Digits::new(new).as_bytes())?;
+    Ok(new)
 }
 
 /// Puts the number in the string's place; its deadline stays.

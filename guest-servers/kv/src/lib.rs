@@ -1,5 +1,5 @@
-//! An in-memory key-value server that speaks RESP2, the protocol of Redis: everything of it
-//! but the sockets.
+//! An in-memory key-value server that speaks RESP2, the protocol of Redis, to clients of the
+//! host, and a [typed interface](typed) to domains: everything of it but the sockets.
 //!
 //! Bytes from a client go to its [`Session`], which cuts them into requests, runs those on
 //! the one [`Database`] and holds the replies until they are taken. What the outside world
@@ -41,6 +41,7 @@ mod sets;
 mod settings;
 mod strings;
 mod table;
+pub mod typed;
 mod value;
 mod word;
 

@@ -1,4 +1,9 @@
-//! The kv server: the library's database behind a stream port.
+//! The kv server: the library's database behind two ports.
+//!
+//! | port | kind | for |
+//! |---|---|---|
+//! | `redis` | stream | clients of the host, through a gateway, in Redis's protocol |
+//! | `typed` | message, speaks [`Kv`] | domains |
 //!
 //! | argument | meaning | without it |
 //! |---|---|---|
@@ -18,14 +23,15 @@ use core::time::Duration;
 
 use atoll::clock::{Instant, unix_time};
 use atoll::stream::{Connection, Connections};
-use atoll::{boot, heap};
+use atoll::{Port, boot, heap, ipc};
+use kv::typed::{Kv, Typed};
 use kv::{Database, Options, Session};
 use surroundings::{Surroundings, seed};
 
 atoll::server! {
     name: "kv",
     memory: 256 << 20,
-    ports: [REDIS: "redis" stream],
+    ports: [REDIS: "redis" stream, TYPED: "typed" message speaks Kv],
 }
 
 /// Time between two looks for keys that have expired and that nobody asks for.
@@ -52,22 +58,38 @@ fn main() -> u32 {
     log::info!("{} MiB for keys and values, epoch {}", limit() >> 20, boot::epoch());
     let mut connections = Connections::new();
     let mut next_sweep = Instant::now();
+    let mut last = TYPED;
     loop {
         let deadline = (server.database.volatile() > 0).then_some(next_sweep);
-        let message = match deadline {
-            Some(deadline) => REDIS.receive_until(deadline),
-            None => Some(REDIS.receive()),
-        };
-        if let Some(message) = message {
-            server.surroundings.clients = connections.len();
-            connections.serve(message, &mut server, |server: &mut Server, id| {
-                Client(Session::new(&server.database, id))
-            });
+        match ipc::receive_any(&turns(last), deadline) {
+            Some((TYPED, message)) => {
+                let now = unix_time().as_millis() as u64;
+                Kv::dispatch(&mut Typed::new(&mut server.database, now), message);
+                last = TYPED;
+            }
+            Some((port, message)) => {
+                server.surroundings.clients = connections.len();
+                connections.serve(message, &mut server, |server: &mut Server, id| {
+                    Client(Session::new(&server.database, id))
+                });
+                last = port;
+            }
+            None => (),
         }
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
             server.database.expire_some(unix_time().as_millis() as u64, SWEEP_KEYS);
             next_sweep = Instant::now().after(SWEEP_PERIOD);
         }
+    }
+}
+
+/// The order in which the ports are looked at. `redis` comes first, since one message of the
+/// gateway carries requests of many clients; but not right after another one of its own, or a
+/// gateway that is never out of work would keep domains from their turn for good.
+const fn turns(last: Port) -> [Port; 2] {
+    match last {
+        REDIS => [TYPED, REDIS],
+        _ => [REDIS, TYPED],
     }
 }
 

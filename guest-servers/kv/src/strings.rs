@@ -19,7 +19,7 @@ const TOO_LONG: Failure =
 
 /// Stores a string under a key, whatever was there. The deadline is the caller's to set or
 /// to keep.
-fn store(
+pub(crate) fn store(
     db: &mut Database,
     found: Option<usize>,
     key: &[u8],
@@ -256,21 +256,31 @@ pub(crate) fn strlen(call: &mut Call<'_>) -> Done {
 }
 
 pub(crate) fn append(call: &mut Call<'_>) -> Done {
-    let bytes = call.args.get(2);
-    let found = call.db.find_string(call.key(), call.now)?;
+    let length = append_to(call.db, call.key(), call.args.get(2), call.now)?;
+    call.out.length(length);
+    Ok(())
+}
+
+/// Puts bytes behind a string, which is made if it is not there; returns its new length. Its
+/// deadline stays.
+pub(crate) fn append_to(
+    db: &mut Database,
+    key: &[u8],
+    bytes: &[u8],
+    now: u64,
+) -> Result<usize, Failure> {
+    let found = db.find_string(key, now)?;
     let Some(at) = found else {
-        store(call.db, None, call.key(), bytes)?;
-        call.out.length(bytes.len());
-        return Ok(());
+        store(db, None, key, bytes)?;
+        return Ok(bytes.len());
     };
-    let length = call.db.string_at(found).map_or(0, Vec::len) + bytes.len();
-    make_room(call.db, at, length)?;
-    call.db.edit_string(at, |string| {
+    let length = db.string_at(found).map_or(0, Vec::len) + bytes.len();
+    make_room(db, at, length)?;
+    db.edit_string(at, |string| {
         string.extend_from_slice(bytes);
         Ok(())
     })?;
-    call.out.length(length);
-    Ok(())
+    Ok(length)
 }
 
 /// Gets the string at a position the capacity for `length` bytes. Grows generously, or, if

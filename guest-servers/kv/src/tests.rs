@@ -6,3 +6,4 @@ mod limits;
 mod model;
 mod protocol;
 mod rig;
+mod typed;

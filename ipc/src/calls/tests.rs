@@ -1,5 +1,7 @@
-//! Calls under way, one rule at a time. `model` tries any order of events.
+//! Calls under way, one rule at a time. `exchange` is about replies over their requests; `model`
+//! tries any order of events.
 
+mod exchange;
 mod model;
 
 use std::vec::Vec;

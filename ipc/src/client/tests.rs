@@ -3,6 +3,7 @@
 use std::vec::Vec;
 
 use super::*;
+use crate::record::Head;
 use crate::server::IN_SERVICE_MAX;
 use crate::server::Server;
 use crate::support::HeapChannel;
@@ -26,7 +27,7 @@ fn a_call_is_answered_with_its_own_token() {
     let (_, mut client, mut server) = both();
     let ticket = call(&mut client, b"question");
     let request = server.poll().unwrap().unwrap();
-    assert_eq!((request.operation, request.is_call, request.len()), (9, true, 8));
+    assert_eq!((request.operation(), request.is_call(), request.len()), (9, true, 8));
     server.reply(request, Status::Denied, 6, |room| room.write(0, b"answer")).unwrap();
     let Ok(Some(ClientEvent::Reply(reply))) = client.poll() else { panic!("no reply") };
     let mut bytes = [0; 6];

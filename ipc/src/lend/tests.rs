@@ -48,8 +48,8 @@ proptest! {
                         let span = loan.span();
                         prop_assert!(span.offset as usize + span.len() <= POOL);
                         for (other, _) in &out {
-                            let apart = span.offset + u64::from(span.length) <= other.offset
-                                || other.offset + u64::from(other.length) <= span.offset;
+                            let apart = span.offset + span.length <= other.offset
+                                || other.offset + other.length <= span.offset;
                             prop_assert!(apart, "{span:?} and {other:?}");
                         }
                         sent += 16;

@@ -37,6 +37,20 @@ proptest! {
 }
 
 #[test]
+fn a_sole_channel_is_known_as_long_as_it_is_alone() {
+    let mut watch = Watch::new();
+    assert_eq!(watch.sole(), None);
+    watch.add(70);
+    assert_eq!(watch.sole(), Some(70));
+    watch.add(3);
+    assert_eq!(watch.sole(), None);
+    watch.remove(70);
+    assert_eq!(watch.sole(), Some(3));
+    watch.clear();
+    assert_eq!(watch.sole(), None);
+}
+
+#[test]
 fn no_channel_waits_longer_than_one_round() {
     let mut watch = Watch::new();
     (0..5).for_each(|channel| watch.add(channel * 50));

@@ -1,5 +1,7 @@
-//! The ring, one rule at a time. `model` compares it with a queue, `hostile` scribbles over it.
+//! The ring, one rule at a time. `exchange` is about replies over their requests, `model` compares the
+//! ring with a queue, `hostile` scribbles over it.
 
+mod exchange;
 mod hostile;
 mod model;
 
@@ -71,7 +73,7 @@ fn read(consumer: &Consumer<HeapRing>, record: &Record) -> Vec<u8> {
 /// Takes a record, checks its pattern and releases it; returns its length.
 fn pop(consumer: &mut Consumer<HeapRing>) -> Option<usize> {
     let record = take(consumer)?;
-    assert_eq!(read(consumer, &record), pattern(record.head.word.into(), record.len()));
+    assert_eq!(read(consumer, &record), pattern(record.head().word.into(), record.len()));
     consumer.release(record.end());
     Some(record.len())
 }
@@ -165,7 +167,7 @@ fn nothing_is_visible_before_the_commit() {
     assert_eq!(consumer.peek(), Ok(None));
     reservation.commit(Kind::Call, 77);
     let record = consumer.peek().unwrap().unwrap();
-    assert_eq!(record.head, Head { length: 16, kind: Kind::Call, items: 0, word: 77 });
+    assert_eq!(record.head(), Head { length: 16, kind: Kind::Call, items: 0, word: 77 });
     assert_eq!((record.position, record.end()), (0, 32));
 }
 

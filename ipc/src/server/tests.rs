@@ -63,7 +63,7 @@ fn a_one_way_request_is_given_back_without_a_reply() {
     let (_, mut client, mut server) = both();
     send(&mut client, Kind::Send, 1);
     let request = server.poll().unwrap().unwrap();
-    assert!(!request.is_call);
+    assert!(!request.is_call());
     server.reply(request, Status::Ok, 0, |_| ()).unwrap();
     assert_eq!(client.poll(), Ok(None));
 }
@@ -110,7 +110,7 @@ fn requests_of_a_dead_client_are_drained_and_their_replies_refused() {
     assert_eq!(client.request(Kind::Call, 3, 0, |_| ()), Err(IpcError::Full));
 
     let drained = server.poll().unwrap().unwrap();
-    assert_eq!((drained.operation, drained.client_epoch()), (2, 1));
+    assert_eq!((drained.operation(), drained.client_epoch()), (2, 1));
     for request in [taken, drained] {
         let (request, error) = server.reply(request, Status::Ok, 0, |_| ()).unwrap_err();
         assert_eq!(error, IpcError::PeerRestarted);
@@ -121,7 +121,7 @@ fn requests_of_a_dead_client_are_drained_and_their_replies_refused() {
     assert!(!server.is_ready());
     send(&mut client, Kind::Call, 3);
     let request = server.poll().unwrap().unwrap();
-    assert_eq!((request.operation, request.client_epoch()), (3, 2));
+    assert_eq!((request.operation(), request.client_epoch()), (3, 2));
     server.reply(request, Status::Ok, 0, |_| ()).unwrap();
     assert!(matches!(client.poll(), Ok(Some(ClientEvent::Reply(_)))));
 }
@@ -211,7 +211,7 @@ fn a_client_that_broke_the_protocol_is_heard_again_after_its_restart() {
     let mut client = Client::attach(channel);
     assert_eq!(server.poll(), Ok(None));
     send(&mut client, Kind::Call, 2);
-    assert_eq!(server.poll().unwrap().unwrap().operation, 2);
+    assert_eq!(server.poll().unwrap().unwrap().operation(), 2);
 }
 
 #[test]

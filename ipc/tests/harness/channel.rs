@@ -89,6 +89,8 @@ impl World {
     fn look(&mut self) -> Option<()> {
         let client = self.calls.client_mut();
         let _ = (client.has_reply(), client.is_ready(), client.collect_notifications());
+        let _ = self.calls.has_news();
+        self.look_over();
         let server = &mut self.server;
         let _ = (server.has_request(), server.is_ready(), server.collect_notifications());
         assert!(self.calls.under_way() <= atoll_ipc::calls::CALLS_MAX);
@@ -166,5 +168,8 @@ impl World {
         let ticket = self.honest_call();
         self.honest_answer();
         self.honest_outcome(ticket);
+        let ticket = self.honest_exchange();
+        self.honest_word();
+        self.honest_short(ticket);
     }
 }

@@ -77,7 +77,7 @@ impl Victims {
         match self.consumer.peek() {
             Ok(Some(record)) => {
                 assert!(record.len() <= max_payload(bytes as usize));
-                assert!(record.position % bytes + record.head.size() as u64 <= bytes);
+                assert!(record.position % bytes + record.head().size() as u64 <= bytes);
                 assert!(record.position >= self.cursor && record.end() - self.cursor < 2 * bytes);
                 self.consumer.read(&record, 0, &mut vec![0; record.len()]);
                 self.consumer.take(&record);
@@ -155,7 +155,8 @@ impl Victims {
         room.commit(Kind::Call, 9);
         let record = self.consumer.peek().expect("honest").expect("published");
         let head = Head { length: 5, kind: Kind::Call, items: 1, word: 9 };
-        assert_eq!((record.position, record.head, record.item), (0, head, item));
+        let found = self.consumer.item(&record).expect("an honest item");
+        assert_eq!((record.position, record.head(), found), (0, head, item));
         let mut bytes = [0; 5];
         self.consumer.read(&record, 0, &mut bytes);
         assert_eq!(&bytes, b"fresh");

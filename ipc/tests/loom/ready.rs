@@ -81,7 +81,7 @@ fn serve_or_leave(
     let mut serve = |server: &mut Server<HeapChannel>| {
         let Some(request) = server.poll().unwrap() else { return false };
         served += 1;
-        assert_eq!(request.operation, served);
+        assert_eq!(request.operation(), served);
         server.forget(request);
         served == requests
     };

@@ -1,8 +1,11 @@
 //! Owns `cargo xtask ci`: the checks, their order, their headings and times.
 
-use std::env;
+mod fuzz;
+mod miri;
+mod needs;
+
 use std::io::{self, Write};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -24,13 +27,14 @@ const GUEST_KERNEL: &str = "atoll-guest";
 type Check = fn(&Workspace) -> Result<()>;
 
 /// The cheapest first: what fails often should fail soon.
-const CHECKS: [(&str, Check); 8] = [
+const CHECKS: [(&str, Check); 9] = [
     ("format", format),
     ("lints of host crates", host_lints),
     ("lints of guest servers", guest_lints),
     ("documentation", documentation),
     ("loom models", loom),
-    ("Miri", miri),
+    ("Miri", miri::run),
+    ("fuzzing", fuzz::run),
     ("tests", tests),
     ("tests on emulated AMD-V", amd_v),
 ];
@@ -59,12 +63,14 @@ fn in_workspace(workspace: &Workspace, words: &[&str]) -> Command {
 }
 
 fn format(workspace: &Workspace) -> Result<()> {
-    process::run(&mut in_workspace(workspace, &["fmt", "--all", "--check"]))
+    process::run(&mut in_workspace(workspace, &["fmt", "--all", "--check"]))?;
+    fuzz::format(workspace)
 }
 
 fn host_lints(workspace: &Workspace) -> Result<()> {
     let mut command = in_workspace(workspace, &["clippy", "--workspace", "--all-targets"]);
-    process::run(command.args(["--exclude", GUEST_KERNEL, "--", "-D", "warnings"]))
+    process::run(command.args(["--exclude", GUEST_KERNEL, "--", "-D", "warnings"]))?;
+    fuzz::lints(workspace)
 }
 
 /// The same programs as are put into images, compiled with the same flags.
@@ -92,41 +98,6 @@ fn loom(workspace: &Workspace) -> Result<()> {
     // A directory of its own: the flag would have everything else built anew.
     command.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", workspace.target.join("loom"));
     some_passed(&mut command, &mut io::stdout())
-}
-
-fn miri(workspace: &Workspace) -> Result<()> {
-    if !has_miri() {
-        let remedy = "rustup toolchain install nightly --component miri,rust-src";
-        if env::var_os("CI").is_some_and(|ci| ci == "true") {
-            bail!("there is no nightly toolchain with Miri, and CI=true asks for it: {remedy}");
-        }
-        eprintln!("NOT RUN: there is no nightly toolchain with Miri; `{remedy}` adds it");
-        return Ok(());
-    }
-    let mut command = nightly(&["miri", "test", "-p", PROTOCOL]);
-    command
-        .current_dir(&workspace.root)
-        .env("CARGO_TARGET_DIR", workspace.target.join("miri"))
-        // Property tests note failures in files, and Miri is a few hundred times slower.
-        .env("MIRIFLAGS", "-Zmiri-disable-isolation")
-        .env("PROPTEST_CASES", "4");
-    some_passed(&mut command, &mut io::stdout())
-}
-
-fn has_miri() -> bool {
-    let status =
-        nightly(&["miri", "--version"]).stdout(Stdio::null()).stderr(Stdio::null()).status();
-    status.is_ok_and(|status| status.success())
-}
-
-/// A command of the nightly toolchain, free of what the stable one that runs us has set.
-fn nightly(words: &[&str]) -> Command {
-    let mut command = Command::new("rustup");
-    command.args(["run", "nightly", "cargo"]).args(words);
-    for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTUP_TOOLCHAIN", "LD_LIBRARY_PATH"] {
-        command.env_remove(name);
-    }
-    command
 }
 
 /// A check by tests that finds none to run has checked nothing.

@@ -50,15 +50,16 @@ pub enum Command {
         after_help = "Examples:\n  cargo xtask test\n  cargo xtask test restart\n  cargo xtask test --amd-v"
     )]
     Test(TestArgs),
-    /// Run all checks: format, lints, docs, loom, Miri, tests, tests on emulated AMD-V
+    /// Run all checks: format, lints, docs, loom, Miri, fuzzing, tests, tests on emulated AMD-V
     ///
-    /// Stops at the first that fails. Miri needs a nightly toolchain with the miri component; without it
-    /// the check is left out and said to be, unless CI=true is set, when that is a failure.
+    /// Stops at the first that fails. Miri and fuzzing need a nightly toolchain, Miri one with the miri
+    /// component; what is not there is left out and said to be, unless CI=true is set, when that is a failure.
     Ci,
     /// Measure how fast it is, beside its peers, on this machine
     ///
-    /// Needs a usable /dev/kvm, and Debian's redis-server and redis-tools: those on the PATH, or else fetched
-    /// with apt into target/bench and never installed. docs/benchmarks.md says how to read the results.
+    /// Needs a usable /dev/kvm; `kv` and `restart` also Debian's redis-server and redis-tools: those on the
+    /// PATH, or else fetched with apt into target/bench and never installed. docs/benchmarks.md says how to
+    /// read the results.
     Bench(BenchArgs),
 }
 
@@ -118,7 +119,30 @@ pub enum Bench {
     /// A median of 5 ms and more after a kill, an idle system that uses CPU time, and an idle echo with 4 MiB
     /// and more resident are failures.
     Restart(BenchRestartArgs),
+    /// Message passing beside its peers: round trips, throughput, sleeping and waking
+    ///
+    /// Builds the VMM, the peers and the images, and runs `vmm bench ipc` on them with what follows: its
+    /// options, described by `cargo xtask bench ipc -- --help`.
+    #[command(after_help = IPC_HELP)]
+    Ipc(BenchIpcArgs),
 }
+
+const IPC_HELP: &str = "\
+Some of the options of `vmm bench ipc`:
+  --quick               fewer sizes, fewer rounds
+  --rounds N            measure each case so many times
+  --milliseconds N      let a round of a case last about so long
+  --suite, --subject, --size, --wait LIST
+                        only these, parted by commas: one-way,lent / atoll,rtrb / 64,4Ki / polling
+  --plot DIR            put pictures there, as SVG and as PNG
+  --json                print one object for scripts, not tables
+  --strict              fail if a bar is missed
+
+Examples:
+  cargo xtask bench ipc
+  cargo xtask bench ipc --quick --suite round-trip --size 8
+  cargo xtask bench ipc --rounds 20 --plot docs/plots
+  cargo xtask bench ipc --suite one-way --json > one-way.json";
 
 /// Arguments of `bench kv`.
 #[derive(Debug, Args)]
@@ -145,6 +169,14 @@ pub struct BenchRestartArgs {
     pub json: Option<PathBuf>,
 }
 
+/// Arguments of `bench ipc`.
+#[derive(Debug, Args)]
+pub struct BenchIpcArgs {
+    /// Handed to `vmm bench ipc` as they are
+    #[arg(value_name = "VMM ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub vmm: Vec<OsString>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,5 +195,21 @@ mod tests {
         };
         assert!(run.emulate);
         assert_eq!(run.vmm, ["-v", "--socket", "/s"]);
+    }
+
+    #[test]
+    fn options_of_the_benchmark_are_handed_over_with_and_without_dashes() {
+        let options = |line: &[&str]| {
+            let line = [&["cargo xtask", "bench", "ipc"], line].concat();
+            let command = Cli::try_parse_from(line).unwrap().command;
+            let Command::Bench(BenchArgs { which: Bench::Ipc(ipc) }) = command else {
+                panic!("`bench ipc` was asked for");
+            };
+            ipc.vmm
+        };
+        let asked = ["--rounds", "3", "--quick", "--plot", "docs/plots", "--json"];
+        assert_eq!(options(&asked), asked);
+        assert_eq!(options(&[&["--"][..], &asked].concat()), asked);
+        assert!(options(&[]).is_empty());
     }
 }

@@ -80,9 +80,14 @@ impl Workspace {
         self.target.join("emulate")
     }
 
+    /// Where optimised programs of the host are, once they are built.
+    pub fn release(&self) -> PathBuf {
+        self.target.join("release")
+    }
+
     /// The VMM, once it is built.
     pub fn vmm(&self) -> PathBuf {
-        self.target.join("release/vmm")
+        self.release().join("vmm")
     }
 
     /// All guest servers, by name.

@@ -204,7 +204,7 @@ mod tests {
         Plan { selection: Selection::default(), rounds }
     }
 
-    fn two_cores() -> Result<Option<f64>, PlacementError> {
+    fn far_apart() -> Result<Option<f64>, PlacementError> {
         Ok(Some(225.0))
     }
 
@@ -214,7 +214,7 @@ mod tests {
         let mut subjects = [fake("b", false, &asked), fake("a", false, &asked)];
         let mut steps = Vec::new();
         let mut watch = |step: Step<'_>| steps.push((step.done, step.total, step.round));
-        let report = run_with(&mut subjects, &plan(2), &mut watch, &mut two_cores).unwrap();
+        let report = run_with(&mut subjects, &plan(2), &mut watch, &mut far_apart).unwrap();
         let there = ["a 8", "b 8", "a 64", "b 64"];
         let back: Vec<_> = there.into_iter().rev().collect();
         assert_eq!(*asked.borrow(), [&there[..], &back].concat());
@@ -239,7 +239,7 @@ mod tests {
     fn a_case_that_keeps_failing_is_given_up_and_the_others_go_on() {
         let asked = Rc::default();
         let mut subjects = [fake("a", true, &asked), fake("b", false, &asked)];
-        let report = run_with(&mut subjects, &plan(5), &mut |_| {}, &mut two_cores).unwrap();
+        let report = run_with(&mut subjects, &plan(5), &mut |_| {}, &mut far_apart).unwrap();
         let count = |what: &str| asked.borrow().iter().filter(|asked| *asked == what).count();
         assert_eq!((count("a 8"), count("b 8")), (FAILURES_MAX, 5));
         assert_eq!(report.cases[0].failures, ["broken"; FAILURES_MAX]);
@@ -251,7 +251,7 @@ mod tests {
         let asked = Rc::default();
         let run = |subjects: &mut [Box<dyn Subject>], selection| {
             let plan = Plan { selection, rounds: 1 };
-            run_with(subjects, &plan, &mut |_| {}, &mut two_cores).unwrap_err().to_string()
+            run_with(subjects, &plan, &mut |_| {}, &mut far_apart).unwrap_err().to_string()
         };
         let nothing = "there is nothing to measure; name a program of peers with --peers";
         assert_eq!(run(&mut [], Selection::default()), nothing);

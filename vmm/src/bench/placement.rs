@@ -1,8 +1,9 @@
 //! The probe that tells where the host has put this machine's CPUs.
 //!
-//! A shared host sometimes runs two virtual CPUs on one physical core; whatever moves cache lines
-//! between threads is then several times faster. Only measurements of one class may be compared,
-//! so each is bracketed by this probe: two pinned threads that hand one cache line back and forth.
+//! A shared host moves its virtual CPUs about: onto one physical core, onto two that share a cache,
+//! onto two that do not. Whatever moves cache lines between threads is several times slower in the
+//! last case. Only measurements of one class are compared, so each is bracketed by this probe: two
+//! pinned threads that hand one cache line back and forth.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,8 +20,8 @@ use thiserror::Error;
 const TRIPS: u64 = 200;
 /// Such batches; their median shrugs off those in which another program had the CPU.
 const BATCHES: u64 = 51;
-/// Round trips above this cross between cores, below it they stay within one: on hosts of today
-/// the first take 200 ns and more, the second 60 ns and less.
+/// Nanoseconds of a round trip above which the CPUs share no cache. Within a core a line comes back
+/// in 60 ns and less, between two cores of one cache in 60 to 100, across caches in 200 and more.
 const BORDER: f64 = 150.0;
 
 /// Why the CPUs cannot be probed.
@@ -46,10 +47,10 @@ pub enum PlacementError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
-    /// On two cores.
-    TwoCores,
-    /// Siblings: two threads of one core.
-    Siblings,
+    /// They share no cache.
+    Far,
+    /// Within one core, or on two that share a cache: the probe cannot tell these apart.
+    Near,
     /// There is but one CPU.
     OneCpu,
     /// It changed between the probe before and the one after.
@@ -61,8 +62,8 @@ impl Class {
     fn of(probe: Option<f64>) -> Self {
         match probe {
             None => Self::OneCpu,
-            Some(nanoseconds) if nanoseconds > BORDER => Self::TwoCores,
-            Some(_) => Self::Siblings,
+            Some(nanoseconds) if nanoseconds > BORDER => Self::Far,
+            Some(_) => Self::Near,
         }
     }
 }
@@ -70,8 +71,8 @@ impl Class {
 impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::TwoCores => "two cores",
-            Self::Siblings => "siblings",
+            Self::Far => "far",
+            Self::Near => "near",
             Self::OneCpu => "one CPU",
             Self::Changed => "changed",
         })
@@ -189,8 +190,8 @@ mod tests {
     #[test]
     fn probes_that_disagree_make_no_class() {
         let class = |before, after| Placement::between(before, after).class;
-        assert_eq!(class(Some(228.0), Some(231.0)), Class::TwoCores);
-        assert_eq!(class(Some(40.0), Some(55.0)), Class::Siblings);
+        assert_eq!(class(Some(228.0), Some(231.0)), Class::Far);
+        assert_eq!(class(Some(40.0), Some(95.0)), Class::Near);
         assert_eq!(class(Some(40.0), Some(231.0)), Class::Changed);
         assert_eq!(class(None, Some(231.0)), Class::Changed);
         assert_eq!(class(None, None), Class::OneCpu);

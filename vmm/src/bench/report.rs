@@ -20,7 +20,8 @@ pub struct Report {
     pub host: Host,
     /// How often each case was to be measured.
     pub rounds: u32,
-    /// Where the host had the two CPUs most of the time. Figures are of this class alone.
+    /// Where the host had the two CPUs most of the time. Figures are of this class alone, for only
+    /// measurements of one class are compared.
     pub class: Class,
     /// Measurements by class.
     pub classes: BTreeMap<Class, usize>,
@@ -164,11 +165,11 @@ mod tests {
             round(FAR, FAR, 3.0),
         ];
         let report = Report::new(4, vec![measured("a", &rounds)], Vec::new());
-        assert_eq!(report.class, Class::TwoCores);
+        assert_eq!(report.class, Class::Far);
         let result = &report.cases[0];
         assert_eq!((result.kept, result.left_out, result.elsewhere), (2, 2, false));
         assert_eq!((median(result), report.left_out()), (2.0, 2));
-        let counts = [(Class::TwoCores, 2), (Class::Siblings, 1), (Class::Changed, 1)];
+        let counts = [(Class::Far, 2), (Class::Near, 1), (Class::Changed, 1)];
         assert_eq!(report.classes, BTreeMap::from(counts));
         let probes = Range { lowest: 45.0, median: 225.0, highest: 225.0 };
         assert_eq!(report.probes, Some(probes));
@@ -190,16 +191,16 @@ mod tests {
         one.case.cpus = Cpus::One;
         let far = measured("b", &[round(FAR, FAR, 1.0), round(FAR, FAR, 1.0)]);
         let report = Report::new(2, vec![one, far], Vec::new());
-        assert_eq!(report.class, Class::TwoCores);
+        assert_eq!(report.class, Class::Far);
         assert_eq!((report.cases[0].kept, median(&report.cases[0])), (2, 2.0));
     }
 
     #[test]
-    fn change_is_never_usual_and_of_equal_classes_the_cores_apart_are() {
+    fn change_is_never_usual_and_of_equal_classes_the_far_one_is() {
         let usual = |classes: &[(Class, usize)]| usual(&classes.iter().copied().collect());
-        assert_eq!(usual(&[(Class::Changed, 9), (Class::Siblings, 1)]), Class::Siblings);
-        assert_eq!(usual(&[(Class::Siblings, 4), (Class::TwoCores, 4)]), Class::TwoCores);
-        assert_eq!(usual(&[(Class::Siblings, 5), (Class::TwoCores, 4)]), Class::Siblings);
+        assert_eq!(usual(&[(Class::Changed, 9), (Class::Near, 1)]), Class::Near);
+        assert_eq!(usual(&[(Class::Near, 4), (Class::Far, 4)]), Class::Far);
+        assert_eq!(usual(&[(Class::Near, 5), (Class::Far, 4)]), Class::Near);
         assert_eq!(usual(&[(Class::OneCpu, 5)]), Class::OneCpu);
         assert_eq!(usual(&[]), Class::Changed);
     }
@@ -209,8 +210,8 @@ mod tests {
         let numbers = vec![Number { name: "exits".into(), value: 0.5 }];
         let report = Report::new(1, vec![measured("a", &[round(FAR, FAR, 2.0)])], numbers);
         let value = serde_json::to_value(&report).unwrap();
-        assert_eq!(value["class"], "two-cores");
-        assert_eq!(value["classes"]["two-cores"], 1);
+        assert_eq!(value["class"], "far");
+        assert_eq!(value["classes"]["far"], 1);
         let case = &value["cases"][0];
         assert_eq!((&case["suite"], &case["subject"]), (&"one-way".into(), &"a".into()));
         assert_eq!(case["figures"]["rates"]["messages"]["median"], 2.0);

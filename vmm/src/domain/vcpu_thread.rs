@@ -287,7 +287,10 @@ impl VcpuThread {
             }
         }
         let asleep = Asleep::enter(&self.shared.blueprint);
-        self.sleep(control.wait_ns.load(Relaxed));
+        // A client that came before it was told asleep did not kick.
+        if self.index != 0 || !self.shared.blueprint.ready.is_raised() {
+            self.sleep(control.wait_ns.load(Relaxed));
+        }
         drop(asleep);
         Ok(self.order())
     }

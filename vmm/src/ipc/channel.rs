@@ -199,6 +199,7 @@ impl Channel {
 
     fn copy(&mut self, outcome: Outcome) -> Result<Vec<u8>, IpcError> {
         let (status, bytes) = match outcome {
+            Outcome::Short(status, short) => (status, short.bytes().to_vec()),
             Outcome::Kept(kept) => match kept.lent {
                 Some(buffer) if kept.payload.is_empty() => (kept.status, buffer.into_vec()),
                 _ => (kept.status, kept.payload.into_vec()),
@@ -235,7 +236,7 @@ impl Channel {
             Err(IpcError::Full) => {
                 // Too many calls under way: answers make room, too.
                 calls.settle_answers();
-                None
+                calls.is_overdue().then_some(Err(IpcError::Full))
             }
             done => Some(done),
         };

@@ -36,7 +36,7 @@ pub struct Message {
 impl Message {
     /// The operation that the client asks for.
     pub fn operation(&self) -> u16 {
-        self.request.operation
+        self.request.operation()
     }
 
     /// Which incarnation of the client sent it.

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use atoll_image::Image;
-use atoll_ipc::abi::{HostPage, Interface, Name, SPIN_ALWAYS};
+use atoll_ipc::abi::{HostPage, Interface, NO_DOMAIN, Name, SPIN_ALWAYS};
 use atoll_ipc::channel::{Layout, Role};
 use atoll_ipc::ready::Ready;
 use nix::sys::signalfd::SignalFd;
@@ -18,7 +18,7 @@ use super::SystemError;
 use super::crowd::Groups;
 use super::host_ends::{HostEnds, HostLink};
 use super::images::Images;
-use crate::channel::ChannelMemory;
+use crate::channel::{Attention, ChannelMemory};
 use crate::control::Request;
 use crate::control::api::HostKind;
 use crate::domain::{self, Blueprint, ChannelEnd, Domain, new_event};
@@ -169,7 +169,7 @@ impl<'m> Assembly<'m> {
                 ends.channels.push(Channel::new(End {
                     name: name.to_abi(),
                     interface: target.interface,
-                    memory: memory.clone().alerting(target.ready.clone(), target.channel),
+                    memory: memory.clone().alerting(self.attention(&target)),
                     peer: target.party.wake.clone(),
                     waiter,
                 }));
@@ -233,7 +233,7 @@ impl<'m> Assembly<'m> {
         let answers = end(Role::Server, port, &client, &target, &memory, Layout::PLAIN);
         self.give(&config.to.domain, answers);
         let line = Line {
-            memory: memory.clone().alerting(target.ready.clone(), target.channel),
+            memory: memory.clone().alerting(self.attention(&target)),
             server: target.party.wake.clone(),
             doorbell: client.wake.clone(),
         };
@@ -285,6 +285,16 @@ impl<'m> Assembly<'m> {
             ready: draft.ready.clone(),
             channel: draft.channels.len() as u32,
         })
+    }
+
+    /// How a client in the VMM gets a server's attention.
+    fn attention(&self, target: &Target) -> Attention {
+        Attention {
+            ready: target.ready.clone(),
+            channel: target.channel,
+            host_page: self.host_page.clone(),
+            domain: target.party.domain.unwrap_or(NO_DOMAIN),
+        }
     }
 
     fn draft(&self, domain: &DomainName) -> Result<&Draft<'m>, SystemError> {

@@ -36,6 +36,7 @@ pub fn run(nucleus: Nucleus) -> Result<(), SystemError> {
         .collect();
     nucleus.borrow_mut().start();
     let host_page = nucleus.borrow().host_page.clone();
+    host_page.enter(NUCLEUS_GROUP, NO_DOMAIN);
     while nucleus.borrow().stopping.is_none() {
         let idle = gateways.iter().all(|(_, gateway)| gateway.borrow_mut().may_sleep());
         let patience = if idle { nucleus.borrow().patience() } else { Some(Duration::ZERO) };

@@ -17,6 +17,10 @@ enum Op {
     StartLent {
         length: usize,
     },
+    /// An exchange, if there may be one now.
+    Exchange {
+        length: usize,
+    },
     Ask {
         which: usize,
     },
@@ -27,6 +31,7 @@ enum Op {
     Take,
     Answer {
         which: usize,
+        length: usize,
         lent: usize,
     },
     /// The server forgets a request: its reply is lost.
@@ -41,12 +46,13 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         6 => (8..120_usize).prop_map(|length| Op::Start { length }),
         3 => (1..400_usize).prop_map(|length| Op::StartLent { length }),
+        4 => (8..=48_usize).prop_map(|length| Op::Exchange { length }),
         6 => which().prop_map(|which| Op::Ask { which }),
         1 => Just(Op::Settle),
         2 => which().prop_map(|which| Op::Cancel { which }),
         8 => Just(Op::Take),
-        6 => (which(), prop_oneof![Just(0), 1..400_usize])
-            .prop_map(|(which, lent)| Op::Answer { which, lent }),
+        6 => (which(), 8..80_usize, prop_oneof![Just(0), 1..400_usize])
+            .prop_map(|(which, length, lent)| Op::Answer { which, length, lent }),
         1 => which().prop_map(|which| Op::Lose { which }),
         1 => Just(Op::Restart),
     ]
@@ -57,7 +63,7 @@ fn op() -> impl Strategy<Value = Op> {
 enum Fate {
     Unread,
     Taken { epoch: u32 },
-    Answered { epoch: u32, lent: usize },
+    Answered { epoch: u32, length: usize, lent: usize },
 }
 
 #[derive(Debug)]
@@ -100,6 +106,7 @@ impl World {
         match *op {
             Op::Start { length } => self.start(length),
             Op::StartLent { length } => self.start_lent(length),
+            Op::Exchange { length } => self.exchange(length),
             Op::Ask { which } if !self.known.is_empty() => self.ask(which % self.known.len()),
             Op::Settle => self.calls.settle_answers(),
             Op::Cancel { which } if !self.known.is_empty() => {
@@ -108,8 +115,8 @@ impl World {
                 self.given_up.push(known);
             }
             Op::Take => _ = self.take(),
-            Op::Answer { which, lent } if !self.held.is_empty() => {
-                _ = self.answer(which % self.held.len(), lent);
+            Op::Answer { which, length, lent } if !self.held.is_empty() => {
+                _ = self.answer(which % self.held.len(), length, lent);
             }
             Op::Lose { which } if !self.held.is_empty() => {
                 let (_, request) = self.held.swap_remove(which % self.held.len());
@@ -134,6 +141,18 @@ impl World {
         let id = self.next;
         let started = self.calls.start(1, length, |room| room.write(0, &id.to_le_bytes()));
         self.note(started, 0);
+    }
+
+    fn exchange(&mut self, length: usize) {
+        if !self.calls.is_idle() {
+            return;
+        }
+        let id = self.next.to_le_bytes();
+        let asked = self.calls.client_mut().exchange(1, length, |line| line.write(0, &id));
+        if let Ok(ticket) = asked {
+            self.calls.enter(ticket);
+        }
+        self.note(asked, 0);
     }
 
     fn start_lent(&mut self, length: usize) {
@@ -175,10 +194,11 @@ impl World {
     }
 
     /// Returns whether there was room for the answer.
-    fn answer(&mut self, which: usize, lent: usize) -> bool {
+    fn answer(&mut self, which: usize, length: usize, lent: usize) -> bool {
         let (id, request) = self.held.remove(which);
         let result = if lent == 0 {
-            self.server.reply(request, Status::Ok, 8, |room| room.write(0, &id.to_le_bytes()))
+            let bytes = pattern(id, length);
+            self.server.reply(request, Status::Ok, length, |room| room.write(0, &bytes))
         } else {
             self.answer_lent(id, request, lent)
         };
@@ -188,7 +208,7 @@ impl World {
             return false;
         }
         let epoch = self.epoch;
-        self.find(id).fate = Fate::Answered { epoch, lent };
+        self.find(id).fate = Fate::Answered { epoch, length, lent };
         true
     }
 
@@ -232,6 +252,9 @@ impl World {
                 copied
             }
             Ok(Outcome::Kept(kept)) => Ok(kept),
+            Ok(Outcome::Short(status, short)) => {
+                Ok(Kept { status, payload: short.bytes().into(), lent: None })
+            }
             Err(error) => Err(error),
         };
         self.check(&known, kept);
@@ -241,14 +264,16 @@ impl World {
     fn check(&self, known: &Known, outcome: Result<Kept, IpcError>) {
         let died = |epoch| epoch < self.epoch;
         match (known.fate, outcome) {
-            (Fate::Answered { lent, .. }, Ok(kept)) => {
-                assert_eq!(*kept.payload, known.id.to_le_bytes());
+            (Fate::Answered { length, lent, .. }, Ok(kept)) => {
+                let id = known.id.to_le_bytes().to_vec();
+                let payload = if lent > 0 { id } else { pattern(known.id, length) };
+                assert_eq!(*kept.payload, payload);
                 let buffer = (lent > 0).then(|| pattern(!known.id, lent));
                 assert_eq!(kept.lent.as_deref(), buffer.as_deref());
             }
             (Fate::Taken { epoch }, Err(IpcError::PeerRestarted)) => assert!(died(epoch)),
             // The buffer is the next incarnation's.
-            (Fate::Answered { epoch, lent }, Err(IpcError::PeerRestarted)) => {
+            (Fate::Answered { epoch, lent, .. }, Err(IpcError::PeerRestarted)) => {
                 assert!(died(epoch) && lent > 0);
             }
             (fate, outcome) => panic!("{fate:?} became {outcome:?}"),
@@ -258,7 +283,7 @@ impl World {
     /// Lets the server do all that is left; a last death takes what it lost.
     fn settle(&mut self) {
         loop {
-            while !self.held.is_empty() && self.answer(0, 0) {}
+            while !self.held.is_empty() && self.answer(0, 8, 0) {}
             let took = self.take();
             self.calls.settle_answers();
             if !took && self.held.is_empty() {

@@ -16,7 +16,12 @@ enum Op {
     Commit {
         length: usize,
     },
+    Exchange {
+        length: usize,
+    },
     Take,
+    /// The consumer answers the exchange that it took last, and the producer looks.
+    Answer,
     Release,
     Restart {
         generation: u32,
@@ -53,7 +58,7 @@ fn value() -> impl Strategy<Value = u64> {
 fn header() -> impl Strategy<Value = u64> {
     let length = prop_oneof![0..300_u32, any::<u32>()];
     prop_oneof![
-        3 => (length, 0..7_u64, 0..3_u64).prop_map(|(length, kind, items)| u64::from(length & 0x00ff_ffff) | kind << 24 | items << 28),
+        3 => (length, 0..8_u64, 0..3_u64).prop_map(|(length, kind, items)| u64::from(length & 0x00ff_ffff) | kind << 24 | items << 28),
         1 => any::<u64>(),
     ]
 }
@@ -62,7 +67,9 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         1 => (0..300_usize).prop_map(|length| Op::Reserve { length }),
         3 => (0..300_usize).prop_map(|length| Op::Commit { length }),
+        2 => (0..60_usize).prop_map(|length| Op::Exchange { length }),
         3 => Just(Op::Take),
+        2 => Just(Op::Answer),
         2 => Just(Op::Release),
         1 => (0..4_u32).prop_map(|generation| Op::Restart { generation }),
         1 => Just(Op::MustKick),
@@ -77,6 +84,9 @@ struct Victims {
     memory: HeapRing,
     producer: Producer<HeapRing>,
     consumer: Consumer<HeapRing>,
+    /// The exchange that was made last, and the one that was taken last.
+    asked: u64,
+    taken: Option<Record>,
 }
 
 impl Victims {
@@ -84,7 +94,11 @@ impl Victims {
         let memory = HeapRing::new(words);
         let producer = Producer::new(memory.clone(), SECRET, 1);
         let consumer = Consumer::new(memory.clone(), SECRET, 1, 0);
-        Self { memory, producer, consumer }
+        Self::of((memory, producer, consumer))
+    }
+
+    fn of((memory, producer, consumer): Ends) -> Self {
+        Self { memory, producer, consumer, asked: 0, taken: None }
     }
 
     fn apply(&mut self, op: &Op) {
@@ -93,11 +107,19 @@ impl Victims {
             Op::Commit { length } => {
                 let _ = push(&mut self.producer, length);
             }
+            Op::Exchange { length } => {
+                if let Ok(room) = self.producer.reserve_line(length) {
+                    self.asked = room.commit(Kind::Exchange, 0);
+                    self.producer.keep_answer(self.asked);
+                }
+            }
             Op::Take => self.take(),
+            Op::Answer => self.answer(),
             Op::Release => self.consumer.release(self.consumer.cursor),
             Op::Restart { generation } => {
                 self.producer.restart(SECRET, generation);
                 self.consumer.restart(SECRET, generation, 0);
+                self.taken = None;
             }
             Op::MustKick => {
                 let _ = (self.producer.must_kick(), self.consumer.must_kick());
@@ -125,14 +147,51 @@ impl Victims {
         match self.consumer.peek() {
             Ok(Some(record)) => {
                 assert!(record.len() <= max_payload(bytes as usize));
-                assert!(record.position % bytes + record.head.size() as u64 <= bytes);
+                assert!(record.position % bytes + record.head().size() as u64 <= bytes);
                 read(&self.consumer, &record);
                 self.consumer.take(&record);
+                self.taken = (record.head().kind == Kind::Exchange).then_some(record);
                 assert!(self.consumer.cursor - before < 2 * bytes);
             }
             Ok(None) | Err(RingError::Protocol) => {}
             Err(error) => panic!("{error:?} is no answer to a hostile producer"),
         }
+    }
+
+    /// What is written over a request stays within its line, and what is heard is short.
+    fn answer(&mut self) {
+        if let Some(record) = self.taken.take() {
+            let end = record.position % self.consumer.geometry.bytes() + record::LINE as u64;
+            assert!(end <= self.consumer.geometry.bytes() && end % record::LINE as u64 == 0);
+            self.consumer.place_of(&record).write(0, &[3; record::SHORT]);
+            let head = Head { length: 48, kind: Kind::Reply, items: 0, word: 0 };
+            self.consumer.publish_over(&record, head);
+        }
+        for heard in [self.producer.answer(self.asked), self.producer.late_answer(self.asked)] {
+            match heard {
+                Ok(Some((_, short))) => assert!(short.bytes().len() <= record::SHORT),
+                Ok(None) | Err(RingError::Protocol) => {}
+                Err(error) => panic!("{error:?} is no answer to a hostile consumer"),
+            }
+        }
+    }
+}
+
+/// Whether an honest producer can have written this at that place, in words of its own.
+fn is_possible(offset: u64, head: u64) -> bool {
+    let (length, kind, items) = (head & 0x00ff_ffff, head >> 24 & 15, head >> 28 & 15);
+    let size = 16 + items * 16 + length.div_ceil(16) * 16;
+    let (end, half) = (offset + size, BYTES / 2);
+    match kind {
+        // A pad: to the end of the ring, or less than a line to the end of one.
+        1 => {
+            let is_due = end == BYTES || (end % 64 == 0 && size < 64);
+            items == 0 && offset != 0 && end <= BYTES && is_due
+        }
+        2..=4 => items <= 1 && size <= half && end <= BYTES,
+        5 => items == 0 && size <= half && end <= BYTES,
+        6 => items == 0 && length <= 48 && offset % 64 == 0,
+        _ => false,
     }
 }
 
@@ -155,10 +214,39 @@ proptest! {
         offset in 0..BYTES / 16,
         head in header(),
     ) {
-        let (memory, producer, consumer) = ring_at(offset * 16);
-        let mut victims = Victims { memory, producer, consumer };
+        let mut victims = Victims::of(ring_at(offset * 16));
         victims.forge(head);
+        prop_assert_eq!(victims.consumer.peek().is_ok(), is_possible(offset * 16, head));
         victims.take();
+        victims.answer();
+    }
+
+    #[test]
+    fn whatever_lies_over_an_exchange_is_read_within_its_line(
+        offset in 0..BYTES / 16,
+        head in header(),
+        rest in any::<[u64; 6]>(),
+    ) {
+        let mut victims = Victims::of(ring_at(offset * 16));
+        victims.apply(&Op::Exchange { length: 8 });
+        let position = victims.asked;
+        let at = (position % BYTES) as usize / WORD;
+        let words = [reply_tag(position, victims.producer.key), head];
+        for (step, &word) in words.iter().chain(&rest).enumerate() {
+            victims.memory.data()[at + step].store(word, Relaxed);
+        }
+        let is_short = head & 0x00ff_ffff <= 48 && head >> 24 & 0xff == 4;
+        match victims.producer.answer(position) {
+            Ok(Some((word, short))) => {
+                let bytes: Vec<u8> = rest.iter().flat_map(|word| word.to_le_bytes()).collect();
+                prop_assert!(is_short && word == (head >> 32) as u32);
+                prop_assert_eq!(short.bytes(), &bytes[..(head & 0xff) as usize]);
+            }
+            found => {
+                prop_assert!(!is_short);
+                prop_assert_eq!(found.err(), Some(RingError::Protocol));
+            }
+        }
     }
 }
 
@@ -187,8 +275,7 @@ fn a_head_beyond_the_tail_or_behind_an_earlier_head_is_a_breach_of_the_protocol(
 fn a_pad_is_refused_where_none_is_needed() {
     let pad = |length: u32| Head { length, kind: Kind::Pad, items: 0, word: 0 }.to_bits();
     for (offset, length) in [(0, BYTES as u32 - 16), (16, 0), (16, 16), (BYTES - 16, 16)] {
-        let (memory, producer, consumer) = ring_at(BYTES + offset);
-        let mut victims = Victims { memory, producer, consumer };
+        let mut victims = Victims::of(ring_at(BYTES + offset));
         victims.forge(pad(length));
         let found = victims.consumer.peek();
         assert_eq!(found, Err(RingError::Protocol), "at {offset}: {length}");
@@ -197,8 +284,7 @@ fn a_pad_is_refused_where_none_is_needed() {
 
 #[test]
 fn two_pads_in_a_row_are_refused() {
-    let (memory, producer, consumer) = ring_at(BYTES - 16);
-    let mut victims = Victims { memory, producer, consumer };
+    let mut victims = Victims::of(ring_at(BYTES - 16));
     let pad = Head { length: 0, kind: Kind::Pad, items: 0, word: 0 }.to_bits();
     victims.forge(pad);
     let data = victims.memory.data();

@@ -19,6 +19,10 @@ enum Op {
         item: Option<Item>,
         word: u32,
     },
+    /// Publish an exchange with a payload of this length.
+    Ask {
+        length: usize,
+    },
     /// Reserve and write, but never commit.
     Drop {
         share: u8,
@@ -43,6 +47,7 @@ fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => (any::<u8>(), 1..9_usize, 2..=4_u8, item(), any::<u32>())
             .prop_map(|(share, part, kind, item, word)| Op::Push { share, part, kind, item, word }),
+        4 => (0..=record::SHORT).prop_map(|length| Op::Ask { length }),
         2 => any::<u8>().prop_map(|share| Op::Drop { share }),
         8 => Just(Op::Take),
         5 => (0..4_usize).prop_map(|count| Op::Release { count }),
@@ -115,6 +120,30 @@ impl Pair {
         fits.then_some((position, position + size))
     }
 
+    /// Where an exchange would lie, if it fits now.
+    fn line(&self) -> Option<(u64, u64)> {
+        let position = self.tail.next_multiple_of(64);
+        let fits = self.is_followed() && position + 64 - self.head <= self.bytes;
+        fits.then_some((position, position + 64))
+    }
+
+    fn ask(&mut self, length: usize) {
+        self.pushed += 1;
+        let (payload, place) = (pattern(self.pushed, length), self.line());
+        match self.producer.reserve_line(length) {
+            Ok(mut reservation) => {
+                let (position, end) = place.expect("the model has no room");
+                reservation.write(0, &payload);
+                assert_eq!(reservation.commit(Kind::Exchange, 7), position);
+                self.tail = end;
+                let kind = Kind::Exchange;
+                let head = Head { length: length as u32, kind, items: 0, word: 7 };
+                self.published.push_back(Message { position, end, head, item: None, payload });
+            }
+            Err(error) => assert_eq!((error, place), (RingError::Full, None)),
+        }
+    }
+
     fn apply(&mut self, op: &Op) {
         match *op {
             Op::Push { share, part, kind, item, word } => {
@@ -123,6 +152,7 @@ impl Pair {
                 let items = u8::from(item.is_some());
                 self.push(part * WORD, Head { length, kind, items, word }, item);
             }
+            Op::Ask { length } => self.ask(length),
             Op::Drop { share } => self.reserve_and_drop(self.length(share, None)),
             Op::Take => self.take(),
             Op::Release { count } => self.release(count),
@@ -190,7 +220,7 @@ impl Pair {
             self.head = message.position;
         }
         assert_eq!(
-            (record.position, record.end(), record.head, record.item),
+            (record.position, record.end(), record.head(), self.consumer.item(&record).unwrap()),
             (message.position, message.end, message.head, message.item)
         );
         self.consumer.take(&record);

@@ -27,6 +27,25 @@ fn a_server_hears_that_the_call_it_works_on_was_given_up() {
 }
 
 #[test]
+fn an_exchange_that_was_given_up_is_known_and_its_late_answer_stays_in_its_place() {
+    let (channel, mut client, mut server) = both();
+    let given_up = client.exchange(1, 0, |_| ()).unwrap();
+    client.cancel(given_up).unwrap();
+    let next = client.exchange(2, 0, |_| ()).unwrap();
+    let request = take(&mut server);
+    assert!(server.is_cancelled(&request));
+    server.reply(request, Status::Dropped, 0, |_| ()).unwrap();
+    let request = take(&mut server);
+    assert!(request.operation() == 2 && !server.is_cancelled(&request));
+    assert!(client.has_answer(given_up) && !client.has_answer(next));
+    server.reply(request, Status::Ok, 0, |_| ()).unwrap();
+    assert_eq!(client.answer(next).unwrap().unwrap().0, Status::Ok);
+    // A line, the news with a pad behind it, and another line.
+    assert_eq!(head_of_requests(&channel), 192);
+    assert_eq!(client.poll(), Ok(None));
+}
+
+#[test]
 fn a_call_that_was_given_up_before_it_was_seen_is_taken_and_known_to_be_so() {
     let (_, mut client, mut server) = both();
     let (given_up, _) = (call(&mut client), call(&mut client));

@@ -86,6 +86,47 @@ fn a_client_that_never_reads_is_served_until_it_owes_as_much_as_can_be_and_no_fu
 }
 
 #[test]
+fn a_server_that_can_owe_no_more_is_ready_when_its_client_is_another() {
+    let (channel, mut client, mut server) = narrow();
+    for _ in 0..8 + IN_SERVICE_MAX {
+        send(&mut client, Kind::Call, 1);
+        let request = take(&mut server);
+        server.owe(request, Status::Dropped);
+    }
+    assert!(!server.is_ready());
+    channel.status().client_restarts(2);
+    assert!(server.is_ready(), "or the new client waits for ever");
+    assert_eq!(server.poll(), Ok(None));
+    let mut client = Client::attach(channel);
+    send(&mut client, Kind::Call, 2);
+    assert_eq!(take(&mut server).operation(), 2);
+}
+
+#[test]
+fn an_exchange_is_told_at_once_whatever_is_owed_for_calls() {
+    let (_, mut client, mut server) = narrow();
+    for _ in 0..9 {
+        send(&mut client, Kind::Call, 1);
+        let request = take(&mut server);
+        server.owe(request, Status::Dropped);
+    }
+    assert!(server.owes());
+    let ticket = client.exchange(1, 0, |_| ()).unwrap();
+    let request = take(&mut server);
+    server.owe(request, Status::Denied);
+    let (status, short) = client.answer(ticket).unwrap().expect("a failure needs no room");
+    assert_eq!((status, short.bytes()), (Status::Denied, &[][..]));
+    // A long reply needs some, as any does.
+    let ticket = client.exchange(1, 0, |_| ()).unwrap();
+    let request = take(&mut server);
+    let (request, error) = server.reply(request, Status::Ok, 49, |_| ()).unwrap_err();
+    assert_eq!(error, IpcError::Full);
+    assert!(!client.has_answer(ticket));
+    server.owe(request, Status::Exhausted);
+    assert!(server.owes(), "what was owed before is owed still");
+}
+
+#[test]
 fn a_server_that_owes_is_woken_by_the_room_that_it_waits_for() {
     let (_, mut client, mut server) = narrow();
     // What it gave when it began is not what the server will wait for.

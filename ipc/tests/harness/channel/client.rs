@@ -5,14 +5,14 @@ use std::vec;
 use atoll_ipc::calls::Outcome;
 use atoll_ipc::client::{Reply, Ticket};
 use atoll_ipc::message::{IpcError, Status};
-use atoll_ipc::record::Kind;
+use atoll_ipc::record::{Kind, SHORT};
 
 use super::super::input::Input;
 use super::World;
 
 impl World {
     pub(super) fn client_step(&mut self, input: &mut Input<'_>) -> Option<()> {
-        match input.byte()? % 10 {
+        match input.byte()? % 12 {
             0 | 1 => self.start(input.small()?),
             2 => self.start_lent(input.small()? * 2, input.small()? % 32),
             3 => self.send(input.small()?),
@@ -20,6 +20,7 @@ impl World {
             6 => self.cancel(input.small()?),
             7 => self.release(input.small()?),
             8 => self.calls.settle_answers(),
+            9 | 10 => self.exchange(input.small()?),
             _ => self.borrow(input.small()? * 4),
         }
         Some(())
@@ -30,6 +31,31 @@ impl World {
         match self.calls.start(1, length, |room| room.write(0, &bytes)) {
             Ok(ticket) => self.under_way.push(ticket),
             Err(error) => may_be_told_at_the_start(error),
+        }
+    }
+
+    fn exchange(&mut self, length: usize) {
+        if !self.calls.is_idle() {
+            return;
+        }
+        let bytes = vec![2; length];
+        match self.calls.client_mut().exchange(5, length, |line| line.write(0, &bytes)) {
+            Ok(ticket) => {
+                self.calls.enter(ticket);
+                self.under_way.push(ticket);
+            }
+            Err(error) => may_be_told_at_the_start(error),
+        }
+    }
+
+    /// A look at what lies over each request, whether an answer was asked for there or not.
+    pub(super) fn look_over(&self) {
+        for &ticket in &self.under_way {
+            match self.calls.client().answer(ticket) {
+                Ok(Some((_, short))) => assert!(short.bytes().len() <= SHORT),
+                Ok(None) | Err(IpcError::Protocol) => (),
+                Err(error) => panic!("{error:?} is no answer to a hostile server"),
+            }
         }
     }
 
@@ -76,6 +102,7 @@ impl World {
             Ok(Some(Outcome::Kept(kept))) => {
                 assert!(kept.payload.len() <= self.server.max_reply());
             }
+            Ok(Some(Outcome::Short(_, short))) => assert!(short.bytes().len() <= SHORT),
             Err(error) => assert!(
                 matches!(
                     error,
@@ -127,6 +154,20 @@ impl World {
         let loan = self.calls.client_mut().lend(100).expect("a fresh pool lends");
         self.calls.client().fill(&loan, 0, &[3; 100]);
         self.calls.start_lent(4, loan, b"honest").expect("a fresh ring has room")
+    }
+
+    pub(super) fn honest_exchange(&mut self) -> Ticket {
+        let exchanged = self.calls.client_mut().exchange(5, 8, |line| line.write(0, b"question"));
+        let ticket = exchanged.expect("a ring that is read has room");
+        self.calls.enter(ticket);
+        ticket
+    }
+
+    pub(super) fn honest_short(&mut self, ticket: Ticket) {
+        match self.calls.outcome(ticket) {
+            Ok(Some(Outcome::Short(Status::Denied, short))) => assert_eq!(short.bytes(), b"no"),
+            found => panic!("{found:?} is not what an honest server said"),
+        }
     }
 
     pub(super) fn honest_outcome(&mut self, ticket: Ticket) {

@@ -11,7 +11,7 @@ use super::World;
 
 impl World {
     pub(super) fn hand_step(&mut self, input: &mut Input<'_>) -> Option<()> {
-        match input.byte()? % 6 {
+        match input.byte()? % 7 {
             0 | 1 => self.channel.scribble(input.small()?, input.value()?),
             2 => {
                 let area = self.area(input.byte()?);
@@ -22,7 +22,8 @@ impl World {
                 let position = input.value()?;
                 self.forge(input.byte()?, Some(position), input)?;
             }
-            _ => self.forge_item(input.byte()?, input)?,
+            5 => self.forge_item(input.byte()?, input)?,
+            _ => self.forge_answer(input)?,
         }
         Some(())
     }
@@ -51,6 +52,25 @@ impl World {
         let head = u64::from(input.byte()?) | kind << 24 | 1 << 28;
         let item = [1 | input.value()? << 32, input.value()?];
         self.publish(side, None, head | u64::from(input.byte()?) << 32, &item);
+        Some(())
+    }
+
+    /// A short reply, or something like it, over a call that is under way.
+    fn forge_answer(&self, input: &mut Input<'_>) -> Option<()> {
+        let (which, head) = (input.small()?, input.value()?);
+        let (kind, token) = (u64::from(input.byte()?), input.small()? as u64);
+        let Some(ticket) = self.under_way.get(which % self.under_way.len().max(1)) else {
+            return Some(());
+        };
+        let position = u64::from(ticket.token()) * 16;
+        let key = key(self.request_secret, self.channel.status().epochs().requests());
+        // The kind of a reply, and the token of that call, more often than others.
+        let kind = if kind < 128 { 4 } else { kind % 64 };
+        let token = if token < 128 { ticket.token().into() } else { token };
+        let head = head & 0xff00_0000_00ff_ffff | kind << 24 | token << 32;
+        let at = position as usize / WORD;
+        overwrite(self.channel.requests(), at, !(position ^ key));
+        overwrite(self.channel.requests(), at + 1, head);
         Some(())
     }
 

@@ -97,6 +97,15 @@ impl World {
         }
     }
 
+    pub(super) fn honest_word(&mut self) {
+        let request = self.server.poll().expect("honest").expect("an honest request is heard");
+        let mut bytes = [0; 8];
+        self.server.read(&request, 0, &mut bytes);
+        assert_eq!(&bytes, b"question");
+        let said = self.server.reply(request, Status::Denied, 2, |line| line.write(0, b"no"));
+        said.expect("there is always room over a request");
+    }
+
     pub(super) fn honest_answer(&mut self) {
         let request = self.server.poll().expect("honest").expect("an honest request is heard");
         let (mut bytes, mut lent) = ([0; 6], [0; 100]);

@@ -5,6 +5,7 @@
 mod control;
 mod cpu;
 mod figures;
+mod ipc;
 mod kv;
 mod load;
 mod machine;
@@ -33,7 +34,7 @@ use crate::workspace::Workspace;
 use machine::Machine;
 use peers::Peers;
 
-/// What every benchmark needs.
+/// What every benchmark beside Redis needs.
 #[derive(Debug)]
 struct Setting<'a> {
     workspace: &'a Workspace,
@@ -56,14 +57,16 @@ struct Record<T> {
 pub fn bench(workspace: &Workspace, which: &Bench) -> Result<()> {
     // In the emulated machine a figure would mean nothing.
     kvm::check().context("benchmarks need a usable KVM")?;
-    let setting = Setting::make(workspace)?;
     match which {
+        Bench::Ipc(arguments) => ipc::run(workspace, &arguments.vmm),
         Bench::Kv(arguments) => {
+            let setting = Setting::make(workspace)?;
             let record = setting.record(|| kv::measure(&setting, arguments))?;
             record.tell(&kv::report(&record.results), arguments.json.as_deref())?;
             judge(&kv::missed(&record.results))
         }
         Bench::Restart(arguments) => {
+            let setting = Setting::make(workspace)?;
             let record = setting.record(|| restart::measure(&setting, arguments))?;
             record.tell(&restart::report(&record.results), arguments.json.as_deref())?;
             judge(&restart::missed(&record.results))
@@ -104,7 +107,10 @@ impl<T: Serialize> Record<T> {
     fn tell(&self, report: &str, json: Option<&Path>) -> Result<()> {
         let Self { machine, redis_version, load: [before, after], .. } = self;
         println!("{}; redis-server {redis_version}", machine.sentence());
-        println!("load average before {before:.2}, after {after:.2}\n\n{report}");
+        println!(
+            "load average before {before:.2}, after {after:.2}\n{}\n\n{report}",
+            placement::NOTE
+        );
         if let Some(path) = json {
             let text = serde_json::to_string_pretty(self)?;
             fs::write(path, text).with_context(|| format!("writing {}", path.display()))?;

@@ -1,8 +1,9 @@
 //! Owns the probe that tells where the host has put this machine's CPUs.
 //!
-//! A shared host sometimes runs two virtual CPUs on one physical core; whatever moves cache lines
-//! between threads is then several times faster. Only measurements of one class may be compared, so
-//! each is bracketed by this probe: two pinned threads that hand one cache line back and forth.
+//! A shared host moves its virtual CPUs about: onto one physical core, onto two that share a cache,
+//! onto two that do not. Whatever moves cache lines between threads is several times slower in the
+//! last case. Only measurements of one class are compared, so each is bracketed by this probe: two
+//! pinned threads that hand one cache line back and forth.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,17 +21,22 @@ use super::figures::Sample;
 const TRIPS: u64 = 200;
 /// Such batches; their median shrugs off those in which another program had the CPU.
 const BATCHES: u64 = 101;
-/// Round trips above this cross between cores, below it they stay within one (see docs/benchmarks.md).
+/// Nanoseconds of a round trip above which the CPUs share no cache. Within a core a line comes back
+/// in 60 ns and less, between two cores of one cache in 60 to 100, across caches in 200 and more.
 const BORDER: f64 = 150.0;
+
+/// What readers of a report are told of the classes.
+pub const NOTE: &str = "placement: CPUs are near within a core or where two cores share a cache, and \
+    else far;\nonly measurements of one class are compared";
 
 /// How close the two CPUs are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Class {
-    /// On two cores.
-    TwoCores,
-    /// Siblings: two threads of one core.
-    Siblings,
+    /// They share no cache.
+    Far,
+    /// Within one core, or on two that share a cache: the probe cannot tell these apart.
+    Near,
     /// There is but one CPU.
     OneCpu,
     /// It changed between the probe before and the one after.
@@ -39,15 +45,15 @@ pub enum Class {
 
 impl Class {
     fn of(nanoseconds: f64) -> Self {
-        if nanoseconds > BORDER { Self::TwoCores } else { Self::Siblings }
+        if nanoseconds > BORDER { Self::Far } else { Self::Near }
     }
 }
 
 impl fmt::Display for Class {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::TwoCores => "two cores",
-            Self::Siblings => "siblings",
+            Self::Far => "far",
+            Self::Near => "near",
             Self::OneCpu => "one CPU",
             Self::Changed => "changed",
         })
@@ -166,8 +172,8 @@ mod tests {
 
     #[test]
     fn probes_that_disagree_make_no_class() {
-        assert_eq!(judge(Some(228.0), Some(231.0)).class, Class::TwoCores);
-        assert_eq!(judge(Some(40.0), Some(55.0)).class, Class::Siblings);
+        assert_eq!(judge(Some(228.0), Some(231.0)).class, Class::Far);
+        assert_eq!(judge(Some(40.0), Some(95.0)).class, Class::Near);
         assert_eq!(judge(Some(40.0), Some(231.0)).class, Class::Changed);
         assert_eq!(judge(None, None).class, Class::OneCpu);
     }

@@ -132,7 +132,7 @@ mod tests {
     use crate::bench::subject::Sample;
 
     fn measured(case: Case, rate: f64) -> Measured {
-        let placement = Placement { class: Class::TwoCores, before: None, after: None };
+        let placement = Placement { class: Class::Far, before: None, after: None };
         let rounds = vec![Round { placement, sample: Sample::Rate(rate) }];
         Measured { rounds, ..Measured::new(case) }
     }

@@ -55,7 +55,12 @@ fn print_head(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         writeln!(out, "{head}probes{head:#}     {}: lowest, median, highest", all.join(", "))?;
     }
     let left_out = report.left_out();
-    writeln!(out, "{head}figures{head:#}    of {}; {left_out} left out", report.class)
+    let class = report.class;
+    writeln!(
+        out,
+        "{head}figures{head:#}    of class {class}, since only one class is compared; \
+         {left_out} left out"
+    )
 }
 
 /// What makes a table: a suite, and what its cases are compared with.

@@ -195,8 +195,8 @@ mod tests {
 
     #[test]
     fn the_median_pair_decides_and_the_bar_rises_with_the_depth() {
-        let ratios = [500.0, 100.0, 900.0].map(|kv| pair("set", 1, kv, Class::TwoCores));
-        let deep = pair("set", 16, 690.0, Class::TwoCores);
+        let ratios = [500.0, 100.0, 900.0].map(|kv| pair("set", 1, kv, Class::Far));
+        let deep = pair("set", 16, 690.0, Class::Far);
         let results = Results(ratios.into_iter().chain([deep]).collect());
         assert_eq!(missed(&results), ["P16 set, 0.69x of redis-server"]);
         let report = report(&results);
@@ -207,7 +207,7 @@ mod tests {
 
     #[test]
     fn classes_of_placement_are_judged_apart_and_a_change_not_at_all() {
-        let classes = [Class::TwoCores, Class::Siblings, Class::Changed];
+        let classes = [Class::Far, Class::Near, Class::Changed];
         let kv = [600.0, 400.0, 100.0];
         let pairs = classes.into_iter().zip(kv).map(|(class, kv)| pair("get", 1, kv, class));
         let results = Results(pairs.collect());

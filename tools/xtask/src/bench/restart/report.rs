@@ -172,20 +172,20 @@ mod tests {
             (Case::Redis, false, 5000.0),
             (Case::Pong, false, 1000.0),
         ];
-        let report = report(&results(Class::TwoCores, &deaths));
+        let report = report(&results(Class::Far, &deaths));
         assert!(report.contains("10.00x"), "{report}");
         assert!(report.contains("2.00x"), "{report}");
         assert!(report.contains("1.25x"), "{report}");
         assert!(report.contains("kv, killed, under load"), "{report}");
         assert!(report.contains("connection: 4;"), "{report}");
-        assert!(missed(&results(Class::TwoCores, &deaths)).is_empty());
+        assert!(missed(&results(Class::Far, &deaths)).is_empty());
     }
 
     #[test]
     fn slow_restarts_miss_their_bar_and_slow_peers_do_not_count() {
         let deaths = [(Case::Panic, true, 5000.0), (Case::Redis, false, 90000.0)];
         let expected = "kv, DEBUG PANIC, under load: median 5000 µs, not below 5 ms";
-        assert_eq!(missed(&results(Class::Siblings, &deaths)), [expected]);
+        assert_eq!(missed(&results(Class::Near, &deaths)), [expected]);
         assert!(missed(&results(Class::Changed, &deaths)).is_empty());
     }
 

@@ -67,9 +67,9 @@ fn printed(report: &Report, files: &[PathBuf]) -> String {
 
 const EXPECTED: &str = "\
 host       Linux 6.18; 2 CPUs: Swift 9
-measured   3 rounds; by placement: 10 two cores, 3 siblings, 1 changed
+measured   3 rounds; by placement: 10 far, 3 near, 1 changed
 probes     45 ns, 225 ns, 225 ns: lowest, median, highest
-figures    of two cores; 1 left out
+figures    of class far, since only one class is compared; 1 left out
 
 round trip  p50: lowest, median, highest round; p99, p99.9: lowest round; max: of all
 SUBJECT    SIZE  WAIT     CPUS     P50  MEDIAN  HIGHEST     P99    P99.9      MAX  ROUNDS  / PING-PONG

@@ -1,0 +1,60 @@
+//! Owns `cargo xtask bench ipc`: builds all that `vmm bench ipc` measures, and starts it.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::guest;
+use crate::host;
+use crate::images;
+use crate::process::{self, cargo};
+use crate::workspace::Workspace;
+
+/// What Atoll itself is measured with.
+const IMAGES: [&str; 3] = ["echo", "load", "relay"];
+
+/// The package and the program that measure the peers.
+const PEERS: &str = "atoll-peers";
+
+/// Builds, then measures with the `options` of `vmm bench ipc`.
+pub fn run(workspace: &Workspace, options: &[OsString]) -> Result<()> {
+    host::build_vmm(workspace)?;
+    build_peers(workspace)?;
+    images::make(workspace, &guest::named(workspace, &IMAGES.map(str::to_owned))?)?;
+    process::run(&mut command(workspace, options))
+}
+
+/// By itself: what the peers depend on must not switch on features of the VMM's dependencies.
+fn build_peers(workspace: &Workspace) -> Result<()> {
+    let mut command = cargo();
+    command.args(["build", "--release", "-p", PEERS, "--bin", PEERS]).current_dir(&workspace.root);
+    process::run(&mut command)
+}
+
+fn command(workspace: &Workspace, options: &[OsString]) -> Command {
+    let mut command = Command::new(workspace.vmm());
+    command
+        .args(["bench", "ipc", "--images"])
+        .arg(workspace.images())
+        .arg("--peers")
+        .arg(workspace.release().join(PEERS))
+        .args(options);
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_follow_what_was_built() {
+        let text = r#"{"workspace_root": "/w", "target_directory": "/t", "packages": []}"#;
+        let workspace: Workspace = serde_json::from_str(text).unwrap();
+        let command = command(&workspace, &["--rounds".into(), "3".into()]);
+        assert_eq!(command.get_program(), "/t/release/vmm");
+        let words: Vec<_> = command.get_args().collect();
+        let built = ["--images", "/t/images", "--peers", "/t/release/atoll-peers"];
+        assert_eq!(words, [&["bench", "ipc"], &built[..], &["--rounds", "3"]].concat());
+    }
+}
