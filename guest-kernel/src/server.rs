@@ -7,7 +7,7 @@
 /// | `name` | the server's name |
 /// | `memory` | memory of a domain whose manifest names none, in bytes |
 /// | `stack` | optional: stack of each vCPU in bytes, a multiple of 4096; 64 KiB without |
-/// | `ports` | `[NAME: "port" message, ...]`: a constant [`Port`](crate::Port) each; `message` or `stream`; after it `speaks` and the type of a [typed interface](crate::interface), if it has one |
+/// | `ports` | `[NAME: "port" message, ...]`: a constant [`Port`](crate::Port) each; `message` or `stream`; after it `speaks` and the type of a [typed interface](mod@crate::interface), if it has one |
 /// | `worker` | optional: `(function, most vCPUs)`: what vCPUs other than 0 run, given their number |
 ///
 /// `main` runs on vCPU 0; what it returns is the server's exit status.

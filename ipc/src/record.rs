@@ -93,7 +93,7 @@ pub struct Head {
     pub kind: Kind,
     /// How many items stand before the payload.
     pub items: u8,
-    /// In a request its [`Request`] word, in a reply its [`Answer`] word, in a cancellation the
+    /// In a request its [`request`] word, in a reply its [`reply`] word, in a cancellation the
     /// token of the call.
     pub word: u32,
 }

@@ -277,7 +277,8 @@ impl<M: Memory> Producer<M> {
             return Ok(None);
         }
         let at = self.geometry.offset(position) / WORD;
-        let line = &self.memory.data()[at..at + LINE / WORD];
+        // No line is there if it was no exchange that was asked for.
+        let line = self.memory.data().get(at..at + LINE / WORD).ok_or(RingError::Protocol)?;
         let bits = HeadBits(line[1].load(Relaxed));
         let is_short = bits.length() <= record::SHORT && bits.items() == 0;
         if !bits.is(Kind::Reply) || !is_short {

@@ -3,7 +3,7 @@
 //! The other side may change shared memory at any instant, and may be hostile. Rust has no
 //! meaning for a plain access that races with a write, so short copies read and write relaxed
 //! atomic words, which on x86 compile to ordinary moves. Long ones are made by instructions that
-//! the compiler does not look into ([`bulk`]). Either way each byte is read exactly once, and
+//! the compiler does not look into (`bulk`). Either way each byte is read exactly once, and
 //! what it holds is believed by nobody.
 
 use crate::sync::{AtomicU64, Ordering::Relaxed};

@@ -334,7 +334,6 @@ impl Channel {
 const QUICK_LOOKS: u32 = 64;
 
 /// What became of a short call that was tried.
-#[expect(clippy::large_enum_variant, reason = "it is taken apart where it is made")]
 enum Quick {
     Done(Short),
     /// It is under way; the server must be kicked if `owed`.

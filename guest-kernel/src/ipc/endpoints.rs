@@ -17,7 +17,6 @@ use crate::{boot, exits};
 pub(super) type Region = Mapped<'static>;
 
 /// One end of one channel.
-#[expect(clippy::large_enum_variant, reason = "there are few, and a box would be one more load")]
 pub(super) enum Endpoint {
     Client(Calls<Region>),
     Server(Server<Region>),

@@ -63,7 +63,7 @@ pub(super) fn writing(pages: u32) -> Vec<u8> {
     code
 }
 
-/// Counts in its control page ([`Machine::count`]), and exits after each step.
+/// Counts in its control page ([`count`]), and exits after each step.
 pub(super) fn counting_exits() -> Vec<u8> {
     // again: inc qword [rdi + COUNT]; out WAIT, al; jmp again
     [vec![0x48, 0xff, 0x47, COUNT], out_wait(), vec![0xeb, 0xf8]].concat()

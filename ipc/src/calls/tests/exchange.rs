@@ -1,7 +1,12 @@
 //! Exchanges, whose short replies come over their requests.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::*;
+use crate::channel::{Shared, Status as Page};
 use crate::ring::MIN_WORDS;
+use crate::sync::AtomicU64;
 
 fn ask(calls: &mut Calls<HeapChannel>) -> Ticket {
     let ticket = calls.client_mut().exchange(1, 8, |line| line.write(0, &[5; 8])).unwrap();
@@ -295,4 +300,65 @@ fn a_server_that_answers_twice_is_heard_once_and_accused() {
     let next = ask(&mut calls);
     answer(&mut server, 2);
     assert_eq!(short(&mut calls, next), (Status::Ok, vec![2]));
+}
+
+type Event = Box<dyn FnOnce()>;
+
+/// A channel on which something happens when its client looks at the reply ring: after it has
+/// looked for an answer in place, and before it looks whether the server lives.
+#[derive(Clone)]
+struct Meanwhile(HeapChannel, Rc<RefCell<Option<Event>>>);
+
+impl Region for Meanwhile {
+    fn status(&self) -> &Page {
+        self.0.status()
+    }
+
+    fn shared(&self) -> &Shared {
+        self.0.shared()
+    }
+
+    fn requests(&self) -> &[AtomicU64] {
+        self.0.requests()
+    }
+
+    fn replies(&self) -> &[AtomicU64] {
+        let happens = self.1.borrow_mut().take();
+        if let Some(happens) = happens {
+            happens();
+        }
+        self.0.replies()
+    }
+
+    fn lent_requests(&self) -> &[AtomicU64] {
+        self.0.lent_requests()
+    }
+
+    fn lent_replies(&self) -> &[AtomicU64] {
+        self.0.lent_replies()
+    }
+}
+
+#[test]
+fn an_answer_and_the_end_of_its_server_between_two_looks_are_one_outcome() {
+    for dies_for_good in [false, true] {
+        let (channel, _, mut server) = ends();
+        let event = Rc::new(RefCell::new(None));
+        let region = Meanwhile(channel.clone(), event.clone());
+        let mut calls = Calls::new(Client::attach(region));
+        let ticket = calls.client_mut().exchange(1, 0, |_| ()).unwrap();
+        calls.enter(ticket);
+        let happens: Event = Box::new(move || {
+            answer(&mut server, 5);
+            if dies_for_good {
+                channel.status().set_gone(Role::Server, true);
+            } else {
+                restart_server(&channel);
+            }
+        });
+        event.replace(Some(happens));
+        assert_eq!(&*kept(calls.outcome(ticket)).payload, &[5], "for good: {dies_for_good}");
+        assert!(event.borrow().is_none());
+        assert_eq!(calls.outcome(ticket).unwrap_err(), IpcError::NotFound);
+    }
 }

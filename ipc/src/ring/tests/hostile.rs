@@ -56,7 +56,7 @@ fn value() -> impl Strategy<Value = u64> {
 
 /// Headers whose fields are each probable.
 fn header() -> impl Strategy<Value = u64> {
-    let length = prop_oneof![0..300_u32, any::<u32>()];
+    let length = prop_oneof![2 => 0..=48_u32, 2 => 0..300_u32, 1 => any::<u32>()];
     prop_oneof![
         3 => (length, 0..8_u64, 0..3_u64).prop_map(|(length, kind, items)| u64::from(length & 0x00ff_ffff) | kind << 24 | items << 28),
         1 => any::<u64>(),
@@ -162,7 +162,9 @@ impl Victims {
     fn answer(&mut self) {
         if let Some(record) = self.taken.take() {
             let end = record.position % self.consumer.geometry.bytes() + record::LINE as u64;
-            assert!(end <= self.consumer.geometry.bytes() && end % record::LINE as u64 == 0);
+            assert!(
+                end <= self.consumer.geometry.bytes() && end.is_multiple_of(record::LINE as u64)
+            );
             self.consumer.place_of(&record).write(0, &[3; record::SHORT]);
             let head = Head { length: 48, kind: Kind::Reply, items: 0, word: 0 };
             self.consumer.publish_over(&record, head);
@@ -190,7 +192,7 @@ fn is_possible(offset: u64, head: u64) -> bool {
         }
         2..=4 => items <= 1 && size <= half && end <= BYTES,
         5 => items == 0 && size <= half && end <= BYTES,
-        6 => items == 0 && length <= 48 && offset % 64 == 0,
+        6 => items == 0 && length <= 48 && offset.is_multiple_of(64),
         _ => false,
     }
 }
@@ -268,6 +270,19 @@ fn a_head_beyond_the_tail_or_behind_an_earlier_head_is_a_breach_of_the_protocol(
     assert_eq!(reserve_with_head(192), None);
     for head in [0, 48, 208, u64::MAX] {
         assert_eq!(reserve_with_head(head), Some(RingError::Protocol), "{head}");
+    }
+}
+
+#[test]
+fn a_reply_over_what_was_no_exchange_is_none_or_lies_within_the_ring() {
+    for offset in (0..BYTES).step_by(16) {
+        let (memory, mut producer, _) = ring_at(offset);
+        let position = push(&mut producer, 0).unwrap();
+        let at = offset as usize / WORD;
+        memory.data()[at].store(reply_tag(position, producer.key), Relaxed);
+        let head = Head { length: 48, kind: Kind::Reply, items: 0, word: 0 };
+        memory.data()[at + 1].store(head.to_bits(), Relaxed);
+        assert_eq!(producer.answer(position).is_ok(), offset + 64 <= BYTES, "{offset}");
     }
 }
 
