@@ -334,17 +334,18 @@ impl Draft<'_> {
             id: self.id,
             plan: Plan::new(&self.image, memory, vcpus)?,
             image: self.image,
+            spin_ns: match self.config.wait {
+                Wait::Adaptive if groups.must_not_spin(&processors) => 0,
+                Wait::Adaptive => spin.as_nanos() as u64,
+                Wait::Polling => SPIN_ALWAYS,
+                Wait::Blocking => 0,
+            },
             group: groups.of(&processors),
             crowd: groups.crowd(&processors),
             cpus: processors.into_iter().collect(),
             arguments: self.config.arguments.clone(),
             channels: self.channels,
             wake: self.wake,
-            spin_ns: match self.config.wait {
-                Wait::Adaptive => spin.as_nanos() as u64,
-                Wait::Polling => SPIN_ALWAYS,
-                Wait::Blocking => 0,
-            },
             ready: self.ready,
             host_page: host_page.clone(),
         })

@@ -17,6 +17,8 @@ type Processors = BTreeSet<usize>;
 pub(super) struct Groups {
     all: usize,
     sets: Vec<Processors>,
+    /// Processors to which more than one domain is pinned, each to nothing else.
+    shared: Processors,
 }
 
 impl Groups {
@@ -27,18 +29,30 @@ impl Groups {
 
     fn on(all: usize, pinned: impl IntoIterator<Item = Processors>) -> Self {
         let mut sets = vec![Processors::new()];
+        let (mut taken, mut shared) = (Processors::new(), Processors::new());
         for set in pinned {
+            if let (1, Some(&only)) = (set.len(), set.first())
+                && !taken.insert(only)
+            {
+                shared.insert(only);
+            }
             if !sets.contains(&set) && sets.len() < GROUPS_MAX {
                 sets.push(set);
             }
         }
-        Self { all, sets }
+        Self { all, sets, shared }
     }
 
     /// The group of a domain that is pinned to these processors. Where there are more kinds than
     /// groups, the last ones count as if they could run anywhere.
     pub(super) fn of(&self, processors: &Processors) -> usize {
         self.sets.iter().position(|set| set == processors).unwrap_or(0)
+    }
+
+    /// Whether a domain has but one processor, and another one has no other either. Then whoever
+    /// looks keeps those that it waits for from running, be they counted as awake or not.
+    pub(super) fn must_not_spin(&self, processors: &Processors) -> bool {
+        processors.len() == 1 && !self.shared.is_disjoint(processors)
     }
 
     /// Whom such a domain shares its processors with.
@@ -78,6 +92,14 @@ mod tests {
         assert_eq!(groups.crowd(&set(&[1])), Crowd { groups: 0b1101, processors: 1 });
         assert_eq!(groups.crowd(&set(&[0, 1])), Crowd { groups: 0b1111, processors: 2 });
         assert_eq!(groups.crowd(&set(&[])), Crowd { groups: 0b1111, processors: 4 });
+    }
+
+    #[test]
+    fn two_on_one_processor_must_not_spin_and_one_alone_may() {
+        let groups = Groups::on(4, [set(&[0]), set(&[1]), set(&[0, 1]), set(&[0]), set(&[])]);
+        assert!(groups.must_not_spin(&set(&[0])));
+        assert!(!groups.must_not_spin(&set(&[1])));
+        assert!(!groups.must_not_spin(&set(&[0, 1])) && !groups.must_not_spin(&set(&[])));
     }
 
     #[test]
