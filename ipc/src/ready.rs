@@ -68,12 +68,6 @@ impl ChannelSet {
         Self(core::array::from_fn(|word| self.0[word] | other.0[word]))
     }
 
-    /// Those that are in this one and not in the other.
-    #[must_use]
-    pub fn without(&self, other: &Self) -> Self {
-        Self(core::array::from_fn(|word| self.0[word] & !other.0[word]))
-    }
-
     /// The first channel at or after `from`; the search goes round.
     #[inline]
     pub fn first_from(&self, from: usize) -> Option<usize> {

@@ -71,11 +71,6 @@ impl HostPage {
         awake > crowd.processors
     }
 
-    /// vCPUs that are awake in a group.
-    pub fn awake(&self, group: usize) -> u32 {
-        self.awake.0[group % GROUPS_MAX].load(Relaxed)
-    }
-
     fn place(&self, domain: u32) -> Option<(&AtomicU64, u64)> {
         let word = self.running.get(domain as usize / 64)?;
         Some((word, 1 << (domain % 64)))

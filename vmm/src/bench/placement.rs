@@ -11,10 +11,12 @@ use std::thread;
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use serde::Serialize;
 use thiserror::Error;
+
+use crate::machine::processors;
 
 /// Round trips timed together, so that reading the clock costs nothing.
 const TRIPS: u64 = 200;
@@ -105,9 +107,8 @@ impl Placement {
 /// # Errors
 /// If a CPU that this process may use cannot be had.
 pub fn probe() -> Result<Option<f64>, PlacementError> {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).map_err(PlacementError::Affinity)?;
-    let mut cpus = (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false));
-    let (Some(first), Some(second)) = (cpus.next(), cpus.next()) else { return Ok(None) };
+    let cpus = processors::allowed().map_err(PlacementError::Affinity)?;
+    let [first, second, ..] = cpus[..] else { return Ok(None) };
     let line = Line::default();
     let mut times = thread::scope(|scope| {
         let echo = scope.spawn(|| line.finish_after(|| pin(second).map(|()| line.echo())));

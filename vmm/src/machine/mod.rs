@@ -15,6 +15,8 @@
 //! | [`vcpu`] | a vCPU: registers, running, reset |
 //! | [`exit`] | why a vCPU left the guest |
 //! | [`interrupt`] | getting a running vCPU out of the guest |
+//! | [`shared_page`] | pages that several guests and the nucleus share |
+//! | [`processors`] | which of the host's may be used |
 
 pub mod descriptors;
 mod error;
@@ -23,6 +25,7 @@ pub mod host;
 pub mod interrupt;
 pub mod memory;
 pub mod plan;
+pub mod processors;
 pub mod shared_page;
 pub mod tables;
 pub mod vcpu;

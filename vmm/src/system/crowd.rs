@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 
 use atoll_ipc::abi::{Crowd, GROUPS_MAX};
-use nix::sched::{CpuSet, sched_getaffinity};
-use nix::unistd::Pid;
+
+use crate::machine::processors;
 
 /// A set of processors; empty for all of them.
 type Processors = BTreeSet<usize>;
@@ -24,7 +24,8 @@ pub(super) struct Groups {
 impl Groups {
     /// Groups for domains that are pinned to these processors, each.
     pub(super) fn new(pinned: impl IntoIterator<Item = Processors>) -> Self {
-        Self::on(processors(), pinned)
+        let all = processors::allowed().map_or(1, |cpus| cpus.len().max(1));
+        Self::on(all, pinned)
     }
 
     fn on(all: usize, pinned: impl IntoIterator<Item = Processors>) -> Self {
@@ -65,15 +66,6 @@ impl Groups {
         let count = if processors.is_empty() { self.all } else { processors.len() };
         Crowd { groups, processors: count as u32 }
     }
-}
-
-/// How many processors this process may use.
-fn processors() -> usize {
-    let allowed = sched_getaffinity(Pid::from_raw(0));
-    let count = allowed.map_or(1, |allowed| {
-        (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).count()
-    });
-    count.max(1)
 }
 
 #[cfg(test)]

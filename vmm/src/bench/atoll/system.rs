@@ -6,13 +6,12 @@ use std::path::{Path, PathBuf};
 use atoll_ipc::channel::Layout;
 use atoll_ipc::load::{LoadClient, Tally, Work};
 use atoll_ipc::message::IpcError;
-use nix::sched::{CpuSet, sched_getaffinity};
-use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use super::super::wire::{Case, Cpus, Suite, Wait};
 use super::{AtollError, TYPED};
 use crate::ipc::Channel;
+use crate::machine::processors;
 use crate::manifest::{Manifest, PortRef};
 use crate::system::{HostEnds, HostLink, Output, RunOptions, run_with};
 
@@ -162,8 +161,6 @@ pub(super) fn cpus() -> Result<Vec<usize>, AtollError> {
         what: "asking which CPUs may be used",
         cause: errno.into(),
     };
-    let allowed = sched_getaffinity(Pid::from_raw(0)).map_err(denied)?;
-    let cpus: Vec<_> =
-        (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect();
+    let cpus = processors::allowed().map_err(denied)?;
     if cpus.is_empty() { Err(AtollError::Impossible("no CPU".into())) } else { Ok(cpus) }
 }
