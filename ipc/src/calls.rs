@@ -11,6 +11,8 @@
 
 extern crate alloc;
 
+mod book;
+
 use alloc::boxed::Box;
 use alloc::vec;
 
@@ -18,11 +20,11 @@ use crate::channel::{Region, Requests};
 use crate::client::{Client, ClientEvent, Reply, Ticket};
 use crate::lend::Loan;
 use crate::message::{IpcError, Status};
-use crate::record::{Kind, Short};
+use crate::record::{RequestKind, Short};
 use crate::ring::Reservation;
+use book::{Book, Call, State};
 
-/// Most calls of one channel that are under way at a time.
-pub const CALLS_MAX: usize = 64;
+pub use book::CALLS_MAX;
 
 /// How a call ended.
 #[derive(Debug)]
@@ -46,29 +48,11 @@ pub struct Kept {
     pub lent: Option<Box<[u8]>>,
 }
 
-#[derive(Debug)]
-enum State {
-    Waiting,
-    /// Nobody waits for its reply any more, but it may still come.
-    GivenUp,
-    Ended(Result<Kept, IpcError>),
-}
-
-#[derive(Debug)]
-struct Call {
-    ticket: Ticket,
-    state: State,
-}
-
 /// A client's end with the calls that are under way.
 #[derive(Debug)]
 pub struct Calls<R> {
     client: Client<R>,
-    /// Oldest first: replies mostly come in this order.
-    calls: [Option<Call>; CALLS_MAX],
-    /// The oldest call and the place of the next; both only grow.
-    oldest: usize,
-    next: usize,
+    book: Book,
     /// The exchange that is under way, or was given up: there is at most one.
     exchange: Option<Ticket>,
 }
@@ -76,7 +60,7 @@ pub struct Calls<R> {
 impl<R: Region> Calls<R> {
     /// None under way yet.
     pub const fn new(client: Client<R>) -> Self {
-        Self { client, calls: [const { None }; CALLS_MAX], oldest: 0, next: 0, exchange: None }
+        Self { client, book: Book::empty(), exchange: None }
     }
 
     /// The channel's end.
@@ -95,13 +79,13 @@ impl<R: Region> Calls<R> {
     /// this book, to be [entered](Calls::enter) if it takes long.
     #[inline(always)]
     pub const fn is_idle(&self) -> bool {
-        self.next == self.oldest
+        self.book.is_empty()
     }
 
     /// Enters an exchange that was made while the book was idle.
     pub fn enter(&mut self, ticket: Ticket) {
         debug_assert!(self.is_idle());
-        self.note(ticket);
+        self.book.note(ticket);
         self.exchange = Some(ticket);
         self.client.keep_answer(ticket);
     }
@@ -125,8 +109,8 @@ impl<R: Region> Calls<R> {
         fill: impl FnOnce(&mut Reservation<'_, Requests<R>>),
     ) -> Result<Ticket, IpcError> {
         self.make_place()?;
-        let ticket = self.client.request(Kind::Call, operation, payload, fill)?;
-        self.note(ticket);
+        let ticket = self.client.request(RequestKind::Call, operation, payload, fill)?;
+        self.book.note(ticket);
         Ok(ticket)
     }
 
@@ -143,8 +127,8 @@ impl<R: Region> Calls<R> {
         if let Err(error) = self.make_place() {
             return Err((loan, error));
         }
-        let ticket = self.client.request_lent(Kind::Call, operation, loan, payload)?;
-        self.note(ticket);
+        let ticket = self.client.request_lent(RequestKind::Call, operation, loan, payload)?;
+        self.book.note(ticket);
         Ok(ticket)
     }
 
@@ -195,8 +179,8 @@ impl<R: Region> Calls<R> {
     /// Gives a call up: its reply, should it come, is dropped. The server is told, if there is
     /// room to tell it.
     pub fn cancel(&mut self, ticket: Ticket) {
-        let Some(place) = self.find(ticket.token()) else { return };
-        match self.calls[place].as_mut().map(|call| &mut call.state) {
+        let Some(place) = self.book.find(ticket.token()) else { return };
+        match self.book.state_mut(place) {
             Some(state @ State::Waiting) => {
                 *state = State::GivenUp;
                 // A server that does not hear of it answers in vain, which harms nobody.
@@ -209,7 +193,7 @@ impl<R: Region> Calls<R> {
 
     /// Calls under way, with those that were given up and may still be answered.
     pub fn under_way(&self) -> usize {
-        (self.oldest..self.next).filter(|at| self.calls[at % CALLS_MAX].is_some()).count()
+        self.book.places().filter(|&place| self.book.state(place).is_some()).count()
     }
 
     #[inline]
@@ -217,61 +201,55 @@ impl<R: Region> Calls<R> {
         if self.exchange.is_some() {
             self.hear_exchange();
         }
-        if self.next - self.oldest < CALLS_MAX { Ok(()) } else { self.close_ranks() }
+        if self.book.has_room() { Ok(()) } else { self.find_place() }
     }
 
-    /// Makes one call that stays open for long count for one place, not for all that came after.
     #[cold]
-    fn close_ranks(&mut self) -> Result<(), IpcError> {
-        let first = self.oldest;
-        let mut count = 0;
-        for at in first..self.next {
-            if let Some(call) = self.calls[at % CALLS_MAX].take() {
-                self.calls[(first + count) % CALLS_MAX] = Some(call);
-                count += 1;
+    fn find_place(&mut self) -> Result<(), IpcError> {
+        if !self.book.close_ranks() {
+            self.drop_unanswered();
+            if !self.book.close_ranks() {
+                return Err(IpcError::Full);
             }
         }
-        self.next = first + count;
-        if count < CALLS_MAX { Ok(()) } else { Err(IpcError::Full) }
+        Ok(())
+    }
+
+    /// Drops the calls that were given up and that the server has released without an answer:
+    /// nothing will be heard of them.
+    fn drop_unanswered(&mut self) {
+        // In this order: an answer that was sent before the release is there by now.
+        let Ok(released) = self.client.released() else { return };
+        if self.book.places().any(|place| self.book.is_given_up_before(place, released)) {
+            self.settle_answers();
+        }
+        for place in self.book.places() {
+            if self.book.is_given_up_before(place, released) {
+                self.remove(place);
+            }
+        }
     }
 
     /// Whether all places are taken by calls that have ended: only their caller can make room, by
     /// asking for their outcomes.
     pub fn is_overdue(&self) -> bool {
-        let ended = |call: &Option<Call>| matches!(call, Some(Call { state: State::Ended(_), .. }));
-        self.calls.iter().all(ended)
-    }
-
-    #[inline]
-    fn note(&mut self, ticket: Ticket) {
-        self.calls[self.next % CALLS_MAX] = Some(Call { ticket, state: State::Waiting });
-        self.next += 1;
-    }
-
-    #[inline]
-    fn find(&self, token: u32) -> Option<usize> {
-        let is_it =
-            |call: &Option<Call>| call.as_ref().is_some_and(|call| call.ticket.token() == token);
-        (self.oldest..self.next).map(|at| at % CALLS_MAX).find(|&place| is_it(&self.calls[place]))
+        self.book.is_full_of_ended()
     }
 
     #[inline]
     fn remove(&mut self, place: usize) {
-        if let Some(call) = self.calls[place].take()
+        if let Some(call) = self.book.remove(place)
             && self.exchange == Some(call.ticket)
         {
             self.exchange = None;
-        }
-        while self.oldest < self.next && self.calls[self.oldest % CALLS_MAX].is_none() {
-            self.oldest += 1;
         }
     }
 
     /// Takes out a call whose reply is there; whether it waited for one.
     #[inline]
     fn take_waiting(&mut self, ticket: Ticket) -> bool {
-        let Some(place) = self.find(ticket.token()) else { return false };
-        let waits = matches!(&self.calls[place], Some(Call { state: State::Waiting, .. }));
+        let Some(place) = self.book.find(ticket.token()) else { return false };
+        let waits = matches!(self.book.state(place), Some(State::Waiting));
         if waits {
             self.remove(place);
         }
@@ -281,8 +259,8 @@ impl<R: Region> Calls<R> {
     /// The server broke the protocol: nothing will be heard of the call, if nothing was before.
     #[cold]
     fn fail(&mut self, ticket: Ticket, error: IpcError) -> Result<Option<Outcome>, IpcError> {
-        if let Some(place) = self.find(ticket.token()) {
-            if let Some(Call { state: State::Ended(_), .. }) = &self.calls[place] {
+        if let Some(place) = self.book.find(ticket.token()) {
+            if let Some(State::Ended(_)) = self.book.state(place) {
                 return self.ended(ticket);
             }
             self.remove(place);
@@ -293,8 +271,8 @@ impl<R: Region> Calls<R> {
     /// Files the reply to another call.
     #[cold]
     fn keep(&mut self, reply: Reply) {
-        let place = self.find(reply.token);
-        match place.and_then(|place| self.calls[place].as_ref()).map(|call| &call.state) {
+        let place = self.book.find(reply.token);
+        match place.and_then(|place| self.book.state(place)) {
             Some(State::Waiting) => (),
             Some(State::GivenUp) => {
                 self.client.release(reply);
@@ -311,7 +289,7 @@ impl<R: Region> Calls<R> {
     }
 
     fn end(&mut self, place: usize, how: Result<Kept, IpcError>) {
-        if let Some(call) = &mut self.calls[place] {
+        if let Some(call) = self.book.get_mut(place) {
             if self.exchange == Some(call.ticket) {
                 self.exchange = None;
             }
@@ -346,9 +324,9 @@ impl<R: Region> Calls<R> {
             Ok(Some((status, short))) => Ok(keep_short(status, &short)),
             Err(error) => Err(error),
         };
-        let Some(place) = self.find(ticket.token()) else { return };
-        match &self.calls[place] {
-            Some(Call { state: State::Waiting, .. }) => self.end(place, fate),
+        let Some(place) = self.book.find(ticket.token()) else { return };
+        match self.book.state(place) {
+            Some(State::Waiting) => self.end(place, fate),
             // It was given up.
             _ => self.remove(place),
         }
@@ -368,14 +346,15 @@ impl<R: Region> Calls<R> {
     /// The server died: the calls that it had taken and not answered have met their fate.
     #[cold]
     fn settle(&mut self, resume: u64) {
-        for place in (self.oldest..self.next).map(|at| at % CALLS_MAX) {
-            let Some(call) = &self.calls[place] else { continue };
-            if !call.ticket.was_taken(resume) {
+        for place in self.book.places() {
+            let Some(call) = self.book.get(place) else { continue };
+            let ticket = call.ticket;
+            if !ticket.was_taken(resume) {
                 continue;
             }
             match call.state {
                 State::Waiting => {
-                    let fate = self.last_word(call.ticket);
+                    let fate = self.last_word(ticket);
                     self.end(place, fate);
                 }
                 State::GivenUp => self.remove(place),
@@ -400,11 +379,11 @@ impl<R: Region> Calls<R> {
         if is_gone {
             self.hear_exchange();
         }
-        let Some(place) = self.find(ticket.token()) else { return Err(IpcError::NotFound) };
-        if let Some(Call { state: State::Ended(_), .. }) = &self.calls[place] {
-            let call = self.calls[place].take();
-            self.remove(place);
-            let Some(Call { state: State::Ended(kept), .. }) = call else { return Ok(None) };
+        let Some(place) = self.book.find(ticket.token()) else { return Err(IpcError::NotFound) };
+        if let Some(State::Ended(_)) = self.book.state(place) {
+            let Some(Call { state: State::Ended(kept), .. }) = self.book.remove(place) else {
+                return Ok(None);
+            };
             return kept.map(|kept| Some(Outcome::Kept(kept)));
         }
         if is_gone && !self.client.has_reply() {

@@ -1,11 +1,11 @@
 //! The client's end of a channel.
 
-use crate::channel::{Epochs, Region, Replies, Requests, Role, Snapshot, Turn};
+use crate::channel::{self, Epochs, Generation, Region, Replies, Requests, Role, Snapshot, Turn};
 use crate::in_service::{InService, Slot};
 use crate::lend::{Lender, Loan, Span};
 use crate::message::{IpcError, Status};
-use crate::record::{self, ALIGN, Kind, Short};
-use crate::ring::{self, Consumer, Producer, Record, Reservation, Writer};
+use crate::record::{self, ALIGN, Kind, RequestKind, Short};
+use crate::ring::{self, Consumer, Producer, Record, Reservation, RingError, Writer};
 use crate::sync::Ordering::{AcqRel, Acquire, Relaxed};
 use crate::sync::fence;
 
@@ -34,8 +34,8 @@ impl Ticket {
 pub enum ClientEvent {
     /// A call was answered.
     Reply(Reply),
-    /// The server died; a new incarnation goes on at this position of the request ring. Calls
-    /// that [were taken](Ticket::was_taken) before it and have no reply by now never get one.
+    /// The server died; a new incarnation goes on at this position of the request ring, which is
+    /// its end if what lay there cannot be read. Calls that [were taken](Ticket::was_taken) before it and have no reply by now never get one.
     Restarted {
         /// Where the new incarnation begins.
         resume: u64,
@@ -80,8 +80,13 @@ pub struct Client<R> {
 impl<R: Region> Client<R> {
     /// The client's end, at the start of a client incarnation.
     pub fn attach(region: R) -> Self {
-        let Snapshot { epochs, secrets, turn } = region.status().snapshot();
-        let requests = Producer::new(Requests(region.clone()), secrets.requests, epochs.requests());
+        let snapshot = region.status().snapshot();
+        let Snapshot { epochs, secrets, turn } = snapshot;
+        // This incarnation has sent nothing: a server that goes on elsewhere was misled.
+        let begins = epochs.requests != Epochs::NO_REQUESTS && epochs.resume == 0;
+        let Generation { secret, number } =
+            if begins { snapshot.requests() } else { snapshot.spare_requests() };
+        let requests = Producer::new(Requests(region.clone()), secret, number);
         let replies = Consumer::new(Replies(region.clone()), secrets.replies, epochs.replies(), 0);
         let lender = Lender::new(size_of_val(region.lent_requests()));
         Self { region, requests, replies, epochs, turn, in_service: InService::new(), lender }
@@ -107,15 +112,15 @@ impl<R: Region> Client<R> {
         self.lender.longest()
     }
 
-    /// Sends a request that is filled in place; it waits for a reply if `kind` is
-    /// [`Kind::Call`]. Ask [`Client::must_kick`] afterwards, once for a batch.
+    /// Sends a request that is filled in place. Ask [`Client::must_kick`] afterwards, once for a
+    /// batch.
     ///
     /// # Errors
     /// [`IpcError::PeerGone`] if the server is stopped for good, and the ring's own.
     #[inline(always)]
     pub fn request(
         &mut self,
-        kind: Kind,
+        kind: RequestKind,
         operation: u16,
         payload: usize,
         fill: impl FnOnce(&mut Reservation<'_, Requests<R>>),
@@ -123,9 +128,14 @@ impl<R: Region> Client<R> {
         if self.region.status().is_gone(Role::Server) {
             return Err(IpcError::PeerGone);
         }
-        let mut reservation = self.requests.reserve(payload)?;
-        fill(&mut reservation);
-        Ok(Ticket(reservation.commit(kind, record::request::word(operation))))
+        let (status, known) = (self.region.status(), self.epochs.server);
+        match self.requests.reserve(payload) {
+            Ok(mut reservation) => {
+                fill(&mut reservation);
+                Ok(Ticket(reservation.commit(kind.into(), record::request::word(operation))))
+            }
+            Err(error) => Err(refusal(error, status, known)),
+        }
     }
 
     /// A buffer to be filled and sent with a request.
@@ -161,7 +171,7 @@ impl<R: Region> Client<R> {
     /// As there; the buffer comes back.
     pub fn request_lent(
         &mut self,
-        kind: Kind,
+        kind: RequestKind,
         operation: u16,
         loan: Loan,
         payload: &[u8],
@@ -169,12 +179,13 @@ impl<R: Region> Client<R> {
         if self.region.status().is_gone(Role::Server) {
             return Err((loan, IpcError::PeerGone));
         }
+        let (status, known) = (self.region.status(), self.epochs.server);
         let position = match self.requests.reserve_with(Some(loan.item()), payload.len()) {
             Ok(mut reservation) => {
                 reservation.write(0, payload);
-                reservation.commit(kind, record::request::word(operation))
+                reservation.commit(kind.into(), record::request::word(operation))
             }
-            Err(error) => return Err((loan, error.into())),
+            Err(error) => return Err((loan, refusal(error, status, known))),
         };
         self.lender.sent(loan, self.requests.tail());
         Ok(Ticket(position))
@@ -210,6 +221,12 @@ impl<R: Region> Client<R> {
     #[inline]
     pub fn has_reply(&self) -> bool {
         self.replies.is_ready()
+    }
+
+    /// Up to where the server has released requests: the calls before it are answered, or never
+    /// will be.
+    pub(crate) fn released(&mut self) -> Result<u64, IpcError> {
+        Ok(self.requests.released()?)
     }
 
     /// Most replies that the ring holds at a time.
@@ -257,9 +274,14 @@ impl<R: Region> Client<R> {
         if self.region.status().is_gone(Role::Server) {
             return Err(IpcError::PeerGone);
         }
-        let mut reservation = self.requests.reserve_line(payload)?;
-        fill(&mut reservation.writer());
-        Ok(Ticket(reservation.commit(Kind::Exchange, record::request::word(operation))))
+        let (status, known) = (self.region.status(), self.epochs.server);
+        match self.requests.reserve_line(payload) {
+            Ok(mut reservation) => {
+                fill(&mut reservation.writer());
+                Ok(Ticket(reservation.commit(Kind::Exchange, record::request::word(operation))))
+            }
+            Err(error) => Err(refusal(error, status, known)),
+        }
     }
 
     /// Whether the short reply to an exchange is there: the cheapest look.
@@ -390,11 +412,30 @@ impl<R: Region> Client<R> {
         if let Ok(Some(reply)) = self.take() {
             return Ok(Some(ClientEvent::Reply(reply)));
         }
-        let Snapshot { epochs, secrets, turn } = self.region.status().snapshot();
+        let snapshot = self.region.status().snapshot();
+        let Snapshot { epochs, secrets, turn } = snapshot;
         (self.epochs, self.turn) = (epochs, turn);
         self.in_service.clear();
+        // Before the replies: the server takes their acknowledgement for this decision, too.
+        let resume = self.go_on_in(&snapshot);
         self.replies.restart(secrets.replies, epochs.replies(), 0);
-        Ok(Some(ClientEvent::Restarted { resume: epochs.resume }))
+        Ok(Some(ClientEvent::Restarted { resume }))
+    }
+
+    /// Decides whether the new server goes on in the request ring, and where; or whether the dead
+    /// one left nothing there that can be read.
+    fn go_on_in(&mut self, snapshot: &Snapshot) -> u64 {
+        let Epochs { requests: generation, resume, .. } = snapshot.epochs;
+        let pool = self.region.lent_requests();
+        if generation == self.requests.generation()
+            && self.requests.is_intact_from(resume, |item| Span::of(item, pool).is_some())
+        {
+            self.requests.reassert();
+            return resume;
+        }
+        let Generation { secret, number } = snapshot.spare_requests();
+        self.requests.begin_anew(secret, number);
+        self.requests.tail()
     }
 
     #[inline(always)]
@@ -414,6 +455,16 @@ impl<R: Region> Client<R> {
         let slot = self.in_service.open(record.position, record.end());
         let generation = self.replies.generation();
         Ok(Some(Reply { record, slot, generation, token, status, lent }))
+    }
+}
+
+/// Why there is no room for a request. What a dead server left behind is nobody's breach: whoever
+/// hears of its successor first will find room.
+#[cold]
+fn refusal(error: RingError, status: &channel::Status, known: u32) -> IpcError {
+    match error {
+        RingError::Protocol if status.epoch(Role::Server) != known => IpcError::Full,
+        error => error.into(),
     }
 }
 

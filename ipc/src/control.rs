@@ -1,6 +1,6 @@
 //! The shared words of a ring beside its data, and who reads and writes which.
 
-use crate::sync::Ordering::{Acquire, Relaxed};
+use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicU32, AtomicU64};
 
 /// Two lines of 64 bytes: the prefetcher of today's processors moves lines in pairs.
@@ -69,9 +69,32 @@ impl Control {
         let tail = self.producer.0.tail.load(Acquire);
         Claims { tail, taken, head, generation, producing }
     }
-}
 
-impl Control {
+    /// Where the consumer begins in a generation, and that it has gone over to it.
+    pub(crate) fn consume_from(&self, generation: u32, position: u64) {
+        let line = &self.consumer.0;
+        line.head.store(position, Relaxed);
+        line.taken.store(position, Relaxed);
+        line.generation.store(generation, Release);
+    }
+
+    /// Where the producer goes on in a generation, and that it has gone over to it.
+    pub(crate) fn produce_from(&self, generation: u32, position: u64) {
+        let line = &self.producer.0;
+        line.tail.store(position, Relaxed);
+        line.generation.store(generation, Release);
+    }
+
+    /// The consumer has gone over to no generation.
+    pub(crate) fn forget_consumer(&self) {
+        self.consumer.0.generation.store(0, Release);
+    }
+
+    /// Whether the consumer has gone over to that generation.
+    pub(crate) fn is_consumed_in(&self, generation: u32) -> bool {
+        self.consumer.0.generation.load(Acquire) == generation
+    }
+
     /// What the two sides have counted, for display: as believable as they are.
     pub fn counts(&self) -> Counts {
         Counts {

@@ -14,7 +14,7 @@ use crate::calls::Calls;
 use crate::channel::Region;
 use crate::client::Client;
 use crate::message::{IpcError, Status};
-use crate::record::{Head, Kind};
+use crate::record::{Head, Kind, RequestKind};
 use crate::ring::{MIN_WORDS, key};
 use crate::server::Server;
 use crate::support::{HeapChannel, Words, cases, heap, steps};
@@ -42,7 +42,7 @@ fn forge(data: &[AtomicU64], key: u64, position: u64, head: u64, rest: &[u64]) {
 
 fn forge_request(channel: &HeapChannel, position: u64, head: Head, rest: &[u64]) {
     let now = channel.status().snapshot();
-    let key = key(now.secrets.requests, now.epochs.requests());
+    let key = key(now.secrets.requests, now.epochs.requests);
     forge(channel.requests(), key, position, head.to_bits(), rest);
 }
 
@@ -239,7 +239,7 @@ fn a_consumer_whose_flags_are_changed_by_its_peer_loses_wake_ups_and_nothing_els
     let mut server = Server::attach(channel.clone());
     server.declare_asleep();
     channel.scribble(9, 0);
-    client.request(Kind::Call, 1, 0, |_| ()).unwrap();
+    client.request(RequestKind::Call, 1, 0, |_| ()).unwrap();
     assert!(!client.must_kick());
     let request = server.poll().unwrap().unwrap();
     server.reply(request, Status::Ok, 0, |_| ()).unwrap();

@@ -84,6 +84,25 @@ impl Kind {
     }
 }
 
+/// What a client may send in a record of any length. (The others it makes by other means.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// The client waits for the reply.
+    Call,
+    /// There is no reply.
+    Send,
+}
+
+impl From<RequestKind> for Kind {
+    #[inline(always)]
+    fn from(kind: RequestKind) -> Self {
+        match kind {
+            RequestKind::Call => Self::Call,
+            RequestKind::Send => Self::Send,
+        }
+    }
+}
+
 /// The second word of a record's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {

@@ -39,6 +39,8 @@
 //! was published in the old one, then acknowledges the new one; until then the producer finds
 //! the ring full. So a survivor is never overwritten while it reads.
 
+mod unread;
+
 use core::cell::Cell;
 
 use crate::control::Count;
@@ -59,6 +61,16 @@ pub trait Memory {
     /// The data area; its length must be a power of two, at least [`MIN_WORDS`], and the same at
     /// every call.
     fn data(&self) -> &[AtomicU64];
+}
+
+impl<M: Memory> Memory for &M {
+    fn control(&self) -> &Control {
+        M::control(self)
+    }
+
+    fn data(&self) -> &[AtomicU64] {
+        M::data(self)
+    }
 }
 
 /// Why a ring operation failed.
@@ -622,11 +634,11 @@ impl<M: Memory> Consumer<M> {
         words::read(&self.memory.data()[at..], bytes);
     }
 
-    /// Where the reply to an exchange is written: over its request.
+    /// Where the reply to an exchange, of so many bytes, is written: over its request.
     #[inline(always)]
-    pub(crate) fn place_of(&self, record: &Record) -> Writer<'_> {
+    pub(crate) fn place_of(&self, record: &Record, payload: usize) -> Writer<'_> {
         let at = (self.geometry.offset(record.position) + HEADER) / WORD;
-        Writer { words: &self.memory.data()[at..at + record::SHORT / WORD], payload: record::SHORT }
+        Writer { words: &self.memory.data()[at..at + record::SHORT / WORD], payload }
     }
 
     /// Publishes the reply that was written over an exchange, which is in service.

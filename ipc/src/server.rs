@@ -1,6 +1,8 @@
 //! The server's end of a channel.
 
-use crate::channel::{Epochs, Region, Replies, Requests, Role, Snapshot, Turn};
+use crate::channel::{
+    Epochs, Generation, Region, Replies, Requests, Role, Snapshot, Turn, is_position,
+};
 use crate::client::Ticket;
 use crate::in_service::{InService, Slot};
 use crate::lend::{Lender, Loan, Span};
@@ -19,6 +21,8 @@ pub use crate::in_service::IN_SERVICE_MAX;
 pub struct Request {
     record: Record,
     slot: Slot,
+    /// Of the ring that it is in.
+    generation: u32,
     client_epoch: u32,
     /// The buffer that came with it; it goes back to the client with the answer.
     pub lent: Option<Span>,
@@ -84,22 +88,39 @@ pub struct Server<R> {
     in_service: InService,
     lender: Lender,
     owed: Owed,
-    /// The client broke the protocol: nothing more is read before it restarts.
+    /// Nothing more is read in this generation: the client broke the protocol, or the nucleus knows
+    /// of none.
     broken: bool,
+    /// The client has still to say whether the request ring goes on, or this one begins.
+    unsettled: Option<Generation>,
 }
 
 impl<R: Region> Server<R> {
     /// The server's end, at the start of a server incarnation. Requests that the last one did
     /// not take are still there.
     pub fn attach(region: R) -> Self {
-        let Snapshot { epochs, secrets, turn } = region.status().snapshot();
-        let (generation, resume) = (epochs.requests(), epochs.resume);
-        let requests =
-            Consumer::new(Requests(region.clone()), secrets.requests, generation, resume);
+        let snapshot = region.status().snapshot();
+        let Snapshot { epochs, secrets, turn } = snapshot;
+        let Generation { secret, number } = snapshot.requests();
+        let requests = Consumer::new(Requests(region.clone()), secret, number, epochs.resume);
         let replies = Producer::new(Replies(region.clone()), secrets.replies, epochs.replies());
         let lender = Lender::new(size_of_val(region.lent_replies()));
         let (in_service, owed) = (InService::new(), Owed::nothing());
-        Self { region, requests, replies, epochs, turn, in_service, lender, owed, broken: false }
+        let broken = number == Epochs::NO_REQUESTS;
+        let spare = snapshot.spare_requests();
+        let unsettled = (number != spare.number).then_some(spare);
+        Self {
+            region,
+            requests,
+            replies,
+            epochs,
+            turn,
+            in_service,
+            lender,
+            owed,
+            broken,
+            unsettled,
+        }
     }
 
     /// Longest reply payload that goes through the ring.
@@ -139,18 +160,12 @@ impl<R: Region> Server<R> {
             self.pay();
         }
         let found = self.take();
-        if matches!(found, Ok(Some(_))) || !self.client_has_restarted() {
+        if matches!(found, Ok(Some(_)))
+            || !(self.unsettled.is_some() || self.client_has_restarted())
+        {
             return found;
         }
-        // The epoch went up after the client had stopped: what it still published is seen by now.
-        if let Ok(Some(request)) = self.take() {
-            return Ok(Some(request));
-        }
-        if self.in_service.is_full() {
-            return Ok(None);
-        }
-        self.follow_client();
-        self.take()
+        self.look_at_client(found)
     }
 
     /// Fills `bytes` from the request's payload.
@@ -159,8 +174,7 @@ impl<R: Region> Server<R> {
     /// If it asks for more than the payload, or `offset` is not a multiple of 8.
     #[inline(always)]
     pub fn read(&self, request: &Request, offset: usize, bytes: &mut [u8]) {
-        // A request of an earlier client incarnation is no longer in the ring.
-        if request.client_epoch == self.epochs.client {
+        if self.holds(request) {
             self.requests.read(&request.record, offset, bytes);
         } else {
             bytes.fill(0);
@@ -174,7 +188,7 @@ impl<R: Region> Server<R> {
     /// of 8.
     pub fn read_lent(&self, request: &Request, offset: usize, bytes: &mut [u8]) {
         let Some(span) = request.lent else { panic!("the request came without a buffer") };
-        if request.client_epoch == self.epochs.client {
+        if self.holds(request) {
             span.read(self.region.lent_requests(), offset, bytes);
         } else {
             bytes.fill(0);
@@ -193,7 +207,7 @@ impl<R: Region> Server<R> {
                 _ => break,
             }
         }
-        request.client_epoch == self.epochs.client && self.in_service.is_cancelled(request.slot)
+        self.holds(request) && self.in_service.is_cancelled(request.slot)
     }
 
     /// Answers a request with a payload that is filled in place, and gives its space back. Ask
@@ -212,8 +226,9 @@ impl<R: Region> Server<R> {
         fill: impl FnOnce(&mut Writer<'_>),
     ) -> Result<(), (Request, IpcError)> {
         let (status_page, epochs, turn) = (self.region.status(), self.epochs, self.turn);
+        let is_held = self.holds(&request);
         let nobody_waits = || {
-            request.client_epoch != epochs.client
+            !is_held
                 || (status_page.has_moved(turn) && status_page.epoch(Role::Client) != epochs.client)
         };
         if nobody_waits() {
@@ -248,7 +263,7 @@ impl<R: Region> Server<R> {
         payload: usize,
         fill: impl FnOnce(&mut Writer<'_>),
     ) {
-        fill(&mut self.requests.place_of(&request.record));
+        fill(&mut self.requests.place_of(&request.record, payload));
         let head = Head { length: payload as u32, kind: Kind::Reply, items: 0, word };
         self.requests.publish_over(&request.record, head);
         self.replies.count_elsewhere();
@@ -291,8 +306,9 @@ impl<R: Region> Server<R> {
         payload: &[u8],
     ) -> Result<(), (Request, Loan, IpcError)> {
         let (status_page, epochs, turn) = (self.region.status(), self.epochs, self.turn);
+        let is_held = self.holds(&request);
         let nobody_waits = || {
-            request.client_epoch != epochs.client
+            !is_held
                 || (status_page.has_moved(turn) && status_page.epoch(Role::Client) != epochs.client)
         };
         if nobody_waits() {
@@ -344,7 +360,7 @@ impl<R: Region> Server<R> {
     /// Gives a request's space back without a reply; its client waits until its deadline.
     #[inline(always)]
     pub fn forget(&mut self, request: Request) {
-        if request.client_epoch != self.epochs.client {
+        if !self.holds(&request) {
             return;
         }
         if let Some(end) = self.in_service.close(request.slot) {
@@ -400,16 +416,30 @@ impl<R: Region> Server<R> {
         status.has_moved(self.turn) && status.epoch(Role::Client) != self.epochs.client
     }
 
-    /// Whether [`Server::poll`] would find a request, or a new client.
+    /// Whether the client, which has heard of this incarnation, has said whether the request ring
+    /// goes on.
+    fn client_has_decided(&self) -> bool {
+        self.unsettled.is_some()
+            && self.region.shared().replies().is_consumed_in(self.epochs.replies())
+    }
+
+    /// Whether [`Server::poll`] would find a request, a new client, or a decision of the old one.
     fn finds_request(&self) -> bool {
         // What is owed to a client that is dead takes up no place any more.
         let has_place = || !self.in_service.is_full() || self.owes();
-        self.has_request() || (self.client_has_restarted() && has_place())
+        self.has_request()
+            || ((self.client_has_restarted() || self.client_has_decided()) && has_place())
     }
 
     #[inline]
     fn nobody_waits(&self, request: &Request) -> bool {
-        self.region.status().epoch(Role::Client) != request.client_epoch
+        !self.holds(request) || self.region.status().epoch(Role::Client) != request.client_epoch
+    }
+
+    /// Requests of an earlier generation are no longer in the ring.
+    #[inline(always)]
+    fn holds(&self, request: &Request) -> bool {
+        request.generation == self.requests.generation()
     }
 
     #[inline(always)]
@@ -446,8 +476,8 @@ impl<R: Region> Server<R> {
             let lent = self.requests.item(&record)?.map(span).transpose()?;
             self.requests.take(&record);
             let slot = self.in_service.open(record.position, record.end());
-            let client_epoch = self.epochs.client;
-            return Ok(Some(Request { record, slot, client_epoch, lent }));
+            let (generation, client_epoch) = (self.requests.generation(), self.epochs.client);
+            return Ok(Some(Request { record, slot, generation, client_epoch, lent }));
         }
         Ok(None)
     }
@@ -487,18 +517,66 @@ impl<R: Region> Server<R> {
         Ok(())
     }
 
+    /// No request was found: the client may have restarted, or have given the request ring up that
+    /// the last incarnation left.
+    #[cold]
+    fn look_at_client(
+        &mut self,
+        found: Result<Option<Request>, IpcError>,
+    ) -> Result<Option<Request>, IpcError> {
+        if !self.client_has_restarted() {
+            return match self.unsettled {
+                Some(spare) if self.client_has_decided() => self.hear_decision(spare),
+                // Rubbish may be what the last incarnation left.
+                _ => Ok(found.unwrap_or(None)),
+            };
+        }
+        // The epoch went up after the client had stopped: what it still published is seen by now.
+        if let Ok(Some(request)) = self.take() {
+            return Ok(Some(request));
+        }
+        if self.in_service.is_full() {
+            return Ok(None);
+        }
+        self.follow_client();
+        self.take()
+    }
+
+    /// The client goes on in the request ring that the last incarnation left, or has given up all
+    /// calls of that and begins the spare one.
+    fn hear_decision(&mut self, spare: Generation) -> Result<Option<Request>, IpcError> {
+        let claims = self.region.shared().requests().claims();
+        if claims.producing != spare.number {
+            self.unsettled = None;
+            return if self.broken { Err(IpcError::Protocol) } else { self.take() };
+        }
+        if self.in_service.is_full() {
+            return Ok(None);
+        }
+        if !is_position(claims.tail) {
+            (self.unsettled, self.broken) = (None, true);
+            return Err(IpcError::Protocol);
+        }
+        self.begin_in(spare, claims.tail);
+        self.take()
+    }
+
     /// Goes over to the client's new incarnation. What is still in service belongs to the old
     /// one: its replies will be refused.
-    #[cold]
     fn follow_client(&mut self) {
-        let Snapshot { epochs, secrets, turn } = self.region.status().snapshot();
+        let snapshot = self.region.status().snapshot();
+        let Snapshot { epochs, secrets, turn } = snapshot;
         (self.epochs, self.turn) = (epochs, turn);
-        self.requests.restart(secrets.requests, epochs.requests(), 0);
+        self.begin_in(snapshot.requests(), 0);
         self.replies.restart(secrets.replies, epochs.replies());
-        self.in_service.clear();
         self.lender.restart();
+    }
+
+    fn begin_in(&mut self, Generation { secret, number }: Generation, start: u64) {
+        self.requests.restart(secret, number, start);
+        self.in_service.clear();
         self.owed = Owed::nothing();
-        self.broken = false;
+        (self.broken, self.unsettled) = (false, None);
     }
 }
 

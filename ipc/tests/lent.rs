@@ -11,7 +11,7 @@ use std::thread;
 
 use atoll_ipc::client::{Client, ClientEvent};
 use atoll_ipc::message::IpcError;
-use atoll_ipc::record::Kind;
+use atoll_ipc::record::RequestKind;
 use atoll_ipc::server::{Request, Server};
 use support::{HeapChannel, Words, pattern};
 
@@ -73,7 +73,7 @@ fn send(client: &mut Client<HeapChannel>, call: u64) -> bool {
         }
     };
     client.fill(&loan, 0, &pattern(call, length(call)));
-    match client.request_lent(Kind::Call, 1, loan, &[]) {
+    match client.request_lent(RequestKind::Call, 1, loan, &[]) {
         Ok(_) => true,
         Err((loan, error)) => {
             assert_eq!(error, IpcError::Full);

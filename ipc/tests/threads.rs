@@ -10,10 +10,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use atoll_ipc::channel::{Region, resume_point};
+use atoll_ipc::channel::restart_server;
 use atoll_ipc::client::{Client, ClientEvent};
 use atoll_ipc::message::{IpcError, Status};
-use atoll_ipc::record::Kind;
+use atoll_ipc::record::{Kind, RequestKind};
 use atoll_ipc::ring::{Consumer, Producer, Record, RingError};
 use atoll_ipc::server::Server;
 use support::{HeapChannel, HeapRing, pattern};
@@ -260,9 +260,7 @@ fn mortal_servers(channel: &HeapChannel, alarm: &Alarm, done: &AtomicBool) -> u3
             }
         }
         drop(server.poll());
-        let claims = channel.shared().requests().claims();
-        let bytes = (channel.requests().len() * 8) as u64;
-        channel.status().server_restarts(epoch, resume_point(&claims, 1, bytes));
+        restart_server(channel, epoch);
     }
     unreachable!("epochs are not used up")
 }
@@ -282,7 +280,7 @@ fn each_call_to_servers_that_die_again_and_again_has_one_outcome() {
     while answered + failed < calls {
         let operation = sent as u16;
         if sent < calls
-            && let Ok(ticket) = client.request(Kind::Call, operation, 0, |_| ())
+            && let Ok(ticket) = client.request(RequestKind::Call, operation, 0, |_| ())
         {
             assert_eq!(waiting.insert(ticket.token(), (ticket, operation)), None);
             sent += 1;

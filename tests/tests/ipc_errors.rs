@@ -61,6 +61,19 @@ fn refusals_are_told_as_what_they_are() {
 }
 
 #[test]
+fn who_asks_for_no_answer_is_told_that_the_book_of_calls_is_full() {
+    let Some((system, mut client)) = start() else { return };
+    let mut other = Stormer::connect(&system, "other");
+    let kept = format!("start {} {CALLS_MAX} reply 16", op::KEEP);
+    assert_eq!(client.ask(&kept), format!("started {CALLS_MAX}"));
+    assert_eq!(other.ask(&format!("text {}", op::RELEASE)), CALLS_MAX.to_string());
+    let one_more = format!("start {} 1 reply 16", op::EXCHANGE);
+    assert_eq!(client.ask(&one_more), "started 0 Full", "only its caller can make room");
+    assert_eq!(Tally::of(&client.ask("harvest")).get("ok"), CALLS_MAX);
+    assert_sound(&mut client);
+}
+
+#[test]
 fn a_channel_that_is_not_there_is_not_found() {
     let Some((_system, mut client)) = start() else { return };
     assert_eq!(client.ask("on nowhere epoch"), "error: NotFound");

@@ -6,7 +6,9 @@ use std::io;
 use std::sync::Arc;
 
 use atoll_ipc::abi::HostPage;
-use atoll_ipc::channel::{Layout, Mapped, Region, Role, Shared, Status, resume_point};
+use atoll_ipc::channel::{
+    Layout, Mapped, Region, Role, Shared, Status, restart_client, restart_server,
+};
 use atoll_ipc::ready::{Alert, Ready};
 use atoll_ipc::sync::AtomicU64;
 use vm_memory::{FileOffset, MmapRegion};
@@ -82,16 +84,10 @@ impl ChannelMemory {
     /// Readies the channel for the next incarnation of one end, which stands still. The other
     /// end learns of it from the status page; it must be woken.
     pub fn restart(&self, role: Role, epoch: u32) {
-        let status = self.status();
-        status.renew(fresh_secret());
+        self.status().renew(fresh_secret());
         match role {
-            Role::Client => status.client_restarts(epoch),
-            Role::Server => {
-                let claims = self.shared().requests().claims();
-                let ring = size_of_val(self.requests()) as u64;
-                let resume = resume_point(&claims, status.epoch(Role::Client), ring);
-                status.server_restarts(epoch, resume);
-            }
+            Role::Client => restart_client(self, epoch),
+            Role::Server => restart_server(self, epoch),
         }
     }
 }

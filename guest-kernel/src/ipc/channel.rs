@@ -7,7 +7,7 @@ use atoll_ipc::channel::Role;
 use atoll_ipc::client::Ticket;
 use atoll_ipc::message::{IpcError, Status};
 use atoll_ipc::ready::ChannelSet;
-use atoll_ipc::record::{Kind, SHORT, Short};
+use atoll_ipc::record::{RequestKind, SHORT, Short};
 
 use super::endpoints::{Endpoints, complain, with};
 use super::lent::{LentReply, Loan};
@@ -53,6 +53,26 @@ impl Channel {
             Quick::Asked { ticket, owed } => self.call_on(ticket, owed, deadline),
             Quick::No => self.call_at_length(operation, payload, deadline),
         }
+    }
+
+    /// [`Channel::call`] for a reply that is looked at, and not kept.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline(always)]
+    pub fn call_with<T>(
+        self,
+        operation: u16,
+        payload: &[u8],
+        deadline: Option<Instant>,
+        read: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, IpcError> {
+        let reply = match with(|endpoints| self.call_short(endpoints, operation, payload)) {
+            Quick::Done(short) => return Ok(read(short.bytes())),
+            Quick::Asked { ticket, owed } => self.call_on(ticket, owed, deadline),
+            Quick::No => self.call_at_length(operation, payload, deadline),
+        };
+        Ok(read(reply?.payload()))
     }
 
     /// A short call to a server that runs: no book is kept of it, and no clock is read.
@@ -144,16 +164,18 @@ impl Channel {
             let client = endpoints.calls(self.0).client_mut();
             let length = payload.len();
             let sent = if goes_through_ring(length, client.max_request(), client.max_lent()) {
-                match client.request(Kind::Send, operation, length, |r| r.write(0, payload)) {
+                match client.request(RequestKind::Send, operation, length, |r| r.write(0, payload))
+                {
                     Err(IpcError::Full) => wait_for_room(endpoints, self, deadline, |endpoints| {
                         let client = endpoints.calls(self.0).client_mut();
-                        client.request(Kind::Send, operation, length, |r| r.write(0, payload))
+                        client
+                            .request(RequestKind::Send, operation, length, |r| r.write(0, payload))
                     }),
                     sent => sent,
                 }
             } else {
                 let loan = self.borrow_for(endpoints, payload, deadline)?;
-                self.send_loan(endpoints, Kind::Send, operation, loan, &[], deadline)
+                self.send_loan(endpoints, RequestKind::Send, operation, loan, &[], deadline)
             };
             ring_if_due(endpoints, self.0);
             sent.map(drop)
@@ -235,7 +257,7 @@ impl Channel {
         let client = calls.client();
         if !goes_through_ring(payload.len(), client.max_request(), client.max_lent()) {
             let loan = self.borrow_for(endpoints, payload, deadline)?;
-            return self.send_loan(endpoints, Kind::Call, operation, loan, &[], deadline);
+            return self.send_loan(endpoints, RequestKind::Call, operation, loan, &[], deadline);
         }
         match calls.start(operation, payload.len(), |r| r.write(0, payload)) {
             Err(IpcError::Full) => wait_for_room(endpoints, self, deadline, |endpoints| {
@@ -263,7 +285,7 @@ impl Channel {
     pub(super) fn send_loan(
         self,
         endpoints: &mut Endpoints,
-        kind: Kind,
+        kind: RequestKind,
         operation: u16,
         loan: atoll_ipc::lend::Loan,
         payload: &[u8],
@@ -271,7 +293,7 @@ impl Channel {
     ) -> Result<Ticket, IpcError> {
         let calls = endpoints.calls(self.0);
         let first = match kind {
-            Kind::Call => calls.start_lent(operation, loan, payload),
+            RequestKind::Call => calls.start_lent(operation, loan, payload),
             _ => calls.client_mut().request_lent(kind, operation, loan, payload),
         };
         let loan = match first {
@@ -283,7 +305,7 @@ impl Channel {
             let calls = endpoints.calls(self.0);
             let loan = left.take().ok_or(IpcError::Protocol)?;
             let sent = match kind {
-                Kind::Call => calls.start_lent(operation, loan, payload),
+                RequestKind::Call => calls.start_lent(operation, loan, payload),
                 _ => calls.client_mut().request_lent(kind, operation, loan, payload),
             };
             sent.map_err(|(loan, error)| {

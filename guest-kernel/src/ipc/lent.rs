@@ -9,7 +9,7 @@ use alloc::boxed::Box;
 use atoll_ipc::calls::Kept;
 use atoll_ipc::client::Reply as InRing;
 use atoll_ipc::message::IpcError;
-use atoll_ipc::record::Kind;
+use atoll_ipc::record::RequestKind;
 
 use super::channel::Channel;
 use super::endpoints::with;
@@ -61,8 +61,14 @@ impl Loan {
         let channel = self.channel;
         let Some(loan) = self.loan.take() else { return Err(IpcError::NotFound) };
         let answer = with(|endpoints| {
-            let ticket =
-                channel.send_loan(endpoints, Kind::Call, operation, loan, payload, deadline)?;
+            let ticket = channel.send_loan(
+                endpoints,
+                RequestKind::Call,
+                operation,
+                loan,
+                payload,
+                deadline,
+            )?;
             channel.finish(endpoints, ticket, deadline)
         })?;
         answer.copy(channel)
@@ -81,7 +87,8 @@ impl Loan {
         let channel = self.channel;
         let Some(loan) = self.loan.take() else { return Err(IpcError::NotFound) };
         with(|endpoints| {
-            let sent = channel.send_loan(endpoints, Kind::Send, operation, loan, payload, deadline);
+            let sent =
+                channel.send_loan(endpoints, RequestKind::Send, operation, loan, payload, deadline);
             ring_if_due(endpoints, channel.0);
             sent.map(drop)
         })

@@ -6,8 +6,8 @@ use core::time::Duration;
 use atoll_ipc::abi::Name;
 use atoll_ipc::interface::{Answerable, Caller, Interface, Payload};
 use atoll_ipc::message::{IpcError, Status};
+use atoll_ipc::record::SHORT;
 
-use super::body::Body;
 use super::channel::Channel;
 use super::message::Message;
 use crate::clock::{self, Instant};
@@ -34,15 +34,14 @@ impl Caller for Channel {
         read: impl FnOnce(&[u8]) -> T,
     ) -> Result<T, IpcError> {
         let deadline = deadline.map(Instant::at_uptime);
-        let reply = match request {
-            Payload::Bytes(bytes) => (*self).call(operation, bytes, deadline)?,
+        match request {
+            Payload::Bytes(bytes) => self.call_with(operation, bytes, deadline, read),
             Payload::Encode { length, encode } => {
                 let mut bytes = vec![0; length];
                 encode(&mut bytes);
-                Self::call(*self, operation, &bytes, deadline)?
+                self.call_with(operation, &bytes, deadline, read)
             }
-        };
-        Ok(read(reply.payload()))
+        }
     }
 
     #[inline]
@@ -72,7 +71,14 @@ impl Answerable for Message {
 
     #[inline]
     fn with_payload<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
-        read(Body::read(self.len(), |bytes| self.read(0, bytes)).bytes())
+        let length = self.len();
+        if length > SHORT {
+            return read(&self.to_vec());
+        }
+        let mut bytes = [0; SHORT];
+        let bytes = &mut bytes[..length];
+        self.read(0, bytes);
+        read(bytes)
     }
 
     #[inline]

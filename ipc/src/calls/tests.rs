@@ -7,8 +7,8 @@ mod model;
 use std::vec::Vec;
 
 use super::*;
-use crate::channel::{Replies, Role};
-use crate::record;
+use crate::channel::{self, Replies, Role};
+use crate::record::{self, Kind};
 use crate::ring::{Memory, Producer};
 use crate::server::{Request, Server};
 use crate::support::{HeapChannel, Words, pattern};
@@ -38,9 +38,7 @@ fn answer(server: &mut Server<HeapChannel>, byte: u8) {
 }
 
 fn restart_server(channel: &HeapChannel) -> Server<HeapChannel> {
-    let status = channel.status();
-    let resume = channel.shared().requests().claims().taken;
-    status.server_restarts(status.epochs().server + 1, resume);
+    channel::restart_server(channel, channel.status().epochs().server + 1);
     Server::attach(channel.clone())
 }
 
@@ -240,4 +238,26 @@ fn replies_to_calls_that_nobody_made_or_that_ended_are_rejected_and_counted() {
     assert_eq!(rejected(&channel), 4);
     let claims = channel.shared().replies().claims();
     assert_eq!(claims.head, claims.tail, "the room of all comes back");
+}
+
+#[test]
+fn calls_that_were_given_up_and_released_without_an_answer_make_place() {
+    let (channel, mut calls, mut server) = ends();
+    let tickets: Vec<Ticket> = (0..CALLS_MAX).map(|_| start(&mut calls)).collect();
+    let held: Vec<Request> = (0..CALLS_MAX).map(|_| take(&mut server)).collect();
+    tickets[1..].iter().for_each(|&ticket| calls.cancel(ticket));
+    assert_eq!(calls.start(1, 0, |_| ()), Err(IpcError::Full), "they may still be answered");
+    let mut held = held.into_iter();
+    // The first is answered, the second too, and no other ever.
+    for _ in 0..2 {
+        let request = held.next().unwrap();
+        server.reply(request, Status::Ok, 1, |room| room.write(0, &[7])).unwrap();
+    }
+    held.for_each(|request| server.forget(request));
+    let next = start(&mut calls);
+    assert_eq!(calls.under_way(), 2);
+    assert_eq!(&*kept(calls.outcome(tickets[0])).payload, &[7]);
+    answer(&mut server, 8);
+    assert_eq!(heard(&mut calls, next), [8]);
+    assert_eq!((calls.under_way(), rejected(&channel)), (0, 0));
 }

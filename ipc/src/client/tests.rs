@@ -1,8 +1,12 @@
-//! The client's end, step by step against an honest server.
+//! The client's end, step by step against an honest server; `misled` is about servers that wrote
+//! over their channel before they died.
+
+mod misled;
 
 use std::vec::Vec;
 
 use super::*;
+use crate::channel::restart_server;
 use crate::record::Head;
 use crate::server::IN_SERVICE_MAX;
 use crate::server::Server;
@@ -19,7 +23,7 @@ fn both() -> (HeapChannel, Client<HeapChannel>, Server<HeapChannel>) {
 }
 
 fn call(client: &mut Client<HeapChannel>, bytes: &[u8]) -> Ticket {
-    client.request(Kind::Call, 9, bytes.len(), |room| room.write(0, bytes)).unwrap()
+    client.request(RequestKind::Call, 9, bytes.len(), |room| room.write(0, bytes)).unwrap()
 }
 
 #[test]
@@ -87,7 +91,7 @@ fn a_reply_of_a_dead_server_reads_as_zeros_and_gives_no_room_back() {
     let request = server.poll().unwrap().unwrap();
     server.reply(request, Status::Ok, 3, |room| room.write(0, b"old")).unwrap();
     let Ok(Some(ClientEvent::Reply(stale))) = client.poll() else { panic!("no reply") };
-    channel.status().server_restarts(2, channel.shared().requests().claims().taken);
+    restart_server(&channel, 2);
     assert!(matches!(client.poll(), Ok(Some(ClientEvent::Restarted { .. }))));
     let mut bytes = [9; 3];
     client.read(&stale, 0, &mut bytes);
@@ -112,7 +116,7 @@ fn a_reply_that_nobody_asked_for_is_counted_when_it_is_rejected() {
 fn a_call_to_a_server_that_is_gone_fails_at_once() {
     let (channel, mut client, _) = both();
     channel.status().set_gone(Role::Server, true);
-    let result = client.request(Kind::Call, 0, 0, |_| ());
+    let result = client.request(RequestKind::Call, 0, 0, |_| ());
     assert_eq!(result, Err(IpcError::PeerGone));
 }
 
@@ -125,8 +129,8 @@ fn replies_that_a_dead_server_left_are_read_before_its_death_is_told() {
     server.reply(request, Status::Ok, 0, |_| ()).unwrap();
     let _died_on = server.poll().unwrap().unwrap();
     let unread = call(&mut client, b"3");
-    let resume = channel.shared().requests().claims().taken;
-    channel.status().server_restarts(2, resume);
+    restart_server(&channel, 2);
+    let resume = channel.status().epochs().resume;
 
     assert!(client.is_ready());
     let Ok(Some(ClientEvent::Reply(reply))) = client.poll() else { panic!("no reply") };
@@ -152,7 +156,7 @@ fn a_server_that_broke_the_protocol_is_heard_again_after_its_restart() {
     server.reply(request, Status::Ok, 0, |_| ()).unwrap();
     channel.replies()[1].store(0, Relaxed);
     assert_eq!(client.poll(), Err(IpcError::Protocol));
-    channel.status().server_restarts(2, channel.shared().requests().claims().taken);
+    restart_server(&channel, 2);
     assert!(matches!(client.poll(), Ok(Some(ClientEvent::Restarted { .. }))));
     assert_eq!(client.poll(), Ok(None));
 }
@@ -174,7 +178,7 @@ fn a_new_server_that_waits_for_the_client_to_notice_it_is_kicked() {
     call(&mut client, b"");
     assert!(server.poll().unwrap().is_some());
     let _unread = call(&mut client, b"");
-    channel.status().server_restarts(2, channel.shared().requests().claims().taken);
+    restart_server(&channel, 2);
     let mut server = Server::attach(channel);
     let request = server.poll().unwrap().unwrap();
     let (request, error) = server.reply(request, Status::Ok, 0, |_| ()).unwrap_err();

@@ -5,10 +5,10 @@ use std::vec;
 use std::vec::Vec;
 
 use super::actors::Awake;
-use crate::channel::{Region, Role, resume_point};
+use crate::channel::{Region, Role, restart_client, restart_server};
 use crate::client::{Client, ClientEvent, Reply, Ticket};
 use crate::message::{IpcError, Status};
-use crate::record::{Kind, SHORT};
+use crate::record::{Kind, RequestKind, SHORT};
 use crate::server::{Request, Server};
 use crate::support::{HeapChannel, pattern};
 use crate::words::WORD;
@@ -173,9 +173,10 @@ impl World {
             let id = self.next;
             let mut bytes = id.to_le_bytes().to_vec();
             bytes.extend(pattern(id, length - WORD));
+            let manner = if kind == Kind::Send { RequestKind::Send } else { RequestKind::Call };
             let result = match kind {
                 Kind::Exchange => self.client.exchange(1, length, |line| line.write(0, &bytes)),
-                _ => self.client.request(kind, 1, length, |room| room.write(0, &bytes)),
+                _ => self.client.request(manner, 1, length, |room| room.write(0, &bytes)),
             };
             let ticket = match result {
                 Ok(ticket) => ticket,
@@ -297,13 +298,9 @@ impl World {
 
     fn restart_server(&mut self) {
         self.held.clear();
-        let claims = self.channel.shared().requests().claims();
-        let bytes = self.channel.requests().len() * WORD;
-        let resume = resume_point(&claims, self.client_epoch, bytes as u64);
         self.server_epoch += 1;
-        let status = self.channel.status();
-        status.renew(u64::from(self.server_epoch));
-        status.server_restarts(self.server_epoch, resume);
+        self.channel.status().renew(u64::from(self.server_epoch));
+        restart_server(&self.channel, self.server_epoch);
         self.server = Server::attach(self.channel.clone());
         for (&id, sent) in &self.sent {
             if sent.client_epoch != self.client_epoch && !self.taken.contains(&id) {
@@ -319,7 +316,7 @@ impl World {
         self.outbox.clear();
         self.client_epoch += 1;
         self.channel.status().renew(u64::from(self.client_epoch) << 32);
-        self.channel.status().client_restarts(self.client_epoch);
+        restart_client(&self.channel, self.client_epoch);
         self.client = Client::attach(self.channel.clone());
         self.awake = Awake::default();
     }

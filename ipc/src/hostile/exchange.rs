@@ -55,7 +55,7 @@ impl Shifting {
     fn shift(&self) {
         let Some(Change { word, what }) = self.changes.lock().unwrap().pop() else { return };
         let now = self.channel.status().snapshot();
-        let key = key(now.secrets.requests, now.epochs.requests());
+        let key = key(now.secrets.requests, now.epochs.requests);
         let at = self.channel.shared().requests().claims().taken;
         let value = match what {
             What::RequestTag => at ^ key,

@@ -4,12 +4,13 @@
 mod cancelled;
 mod owed;
 
+use crate::record::{Kind, RequestKind};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::vec::Vec;
 
 use super::*;
-use crate::channel::{self, Shared};
+use crate::channel::{self, Shared, restart_client};
 use crate::client::{Client, ClientEvent};
 use crate::record::Head;
 use crate::support::HeapChannel;
@@ -22,7 +23,7 @@ fn both() -> (HeapChannel, Client<HeapChannel>, Server<HeapChannel>) {
     (channel, client, server)
 }
 
-fn send(client: &mut Client<HeapChannel>, kind: Kind, operation: u16) {
+fn send(client: &mut Client<HeapChannel>, kind: RequestKind, operation: u16) {
     client.request(kind, operation, 0, |_| ()).unwrap();
 }
 
@@ -35,7 +36,7 @@ fn a_server_takes_no_more_than_it_can_have_in_service() {
     let (_, mut client, mut server) = both();
     let mut held: Vec<Request> = Vec::new();
     for _ in 0..=IN_SERVICE_MAX {
-        send(&mut client, Kind::Send, 1);
+        send(&mut client, RequestKind::Send, 1);
     }
     while let Some(request) = server.poll().unwrap() {
         held.push(request);
@@ -49,8 +50,8 @@ fn a_server_takes_no_more_than_it_can_have_in_service() {
 #[test]
 fn answers_out_of_order_give_back_no_space_before_its_turn() {
     let (channel, mut client, mut server) = both();
-    send(&mut client, Kind::Call, 1);
-    send(&mut client, Kind::Send, 2);
+    send(&mut client, RequestKind::Call, 1);
+    send(&mut client, RequestKind::Send, 2);
     let (first, second) = (server.poll().unwrap().unwrap(), server.poll().unwrap().unwrap());
     server.reply(second, Status::Ok, 0, |_| ()).unwrap();
     assert_eq!(head_of_requests(&channel), 0);
@@ -61,7 +62,7 @@ fn answers_out_of_order_give_back_no_space_before_its_turn() {
 #[test]
 fn a_one_way_request_is_given_back_without_a_reply() {
     let (_, mut client, mut server) = both();
-    send(&mut client, Kind::Send, 1);
+    send(&mut client, RequestKind::Send, 1);
     let request = server.poll().unwrap().unwrap();
     assert!(!request.is_call());
     server.reply(request, Status::Ok, 0, |_| ()).unwrap();
@@ -71,7 +72,7 @@ fn a_one_way_request_is_given_back_without_a_reply() {
 #[test]
 fn a_reply_that_does_not_fit_brings_its_request_back() {
     let (_, mut client, mut server) = both();
-    send(&mut client, Kind::Call, 1);
+    send(&mut client, RequestKind::Call, 1);
     let request = server.poll().unwrap().unwrap();
     let long = server.max_reply() + 1;
     let (request, error) = server.reply(request, Status::Ok, long, |_| ()).unwrap_err();
@@ -84,7 +85,7 @@ fn a_reply_that_does_not_fit_brings_its_request_back() {
 fn a_reply_into_a_full_ring_brings_its_request_back_until_the_client_has_read() {
     let (_, mut client, mut server) = both();
     let mut answer = |server: &mut Server<HeapChannel>| {
-        send(&mut client, Kind::Call, 1);
+        send(&mut client, RequestKind::Call, 1);
         let request = server.poll().unwrap().unwrap();
         server.reply(request, Status::Ok, server.max_reply(), |_| ())
     };
@@ -102,12 +103,12 @@ fn a_reply_into_a_full_ring_brings_its_request_back_until_the_client_has_read() 
 #[test]
 fn requests_of_a_dead_client_are_drained_and_their_replies_refused() {
     let (channel, mut client, mut server) = both();
-    send(&mut client, Kind::Call, 1);
-    send(&mut client, Kind::Call, 2);
+    send(&mut client, RequestKind::Call, 1);
+    send(&mut client, RequestKind::Call, 2);
     let taken = server.poll().unwrap().unwrap();
-    channel.status().client_restarts(2);
+    restart_client(&channel, 2);
     let mut client = Client::attach(channel.clone());
-    assert_eq!(client.request(Kind::Call, 3, 0, |_| ()), Err(IpcError::Full));
+    assert_eq!(client.request(RequestKind::Call, 3, 0, |_| ()), Err(IpcError::Full));
 
     let drained = server.poll().unwrap().unwrap();
     assert_eq!((drained.operation(), drained.client_epoch()), (2, 1));
@@ -119,7 +120,7 @@ fn requests_of_a_dead_client_are_drained_and_their_replies_refused() {
     assert!(server.is_ready());
     assert_eq!(server.poll(), Ok(None), "only now does it go over to the new client");
     assert!(!server.is_ready());
-    send(&mut client, Kind::Call, 3);
+    send(&mut client, RequestKind::Call, 3);
     let request = server.poll().unwrap().unwrap();
     assert_eq!((request.operation(), request.client_epoch()), (3, 2));
     server.reply(request, Status::Ok, 0, |_| ()).unwrap();
@@ -129,12 +130,12 @@ fn requests_of_a_dead_client_are_drained_and_their_replies_refused() {
 #[test]
 fn a_stale_request_neither_reads_nor_closes_what_belongs_to_the_new_client() {
     let (channel, mut client, mut server) = both();
-    client.request(Kind::Call, 1, 8, |room| room.write(0, &[1; 8])).unwrap();
+    client.request(RequestKind::Call, 1, 8, |room| room.write(0, &[1; 8])).unwrap();
     let stale = server.poll().unwrap().unwrap();
-    channel.status().client_restarts(2);
+    restart_client(&channel, 2);
     let mut client = Client::attach(channel.clone());
     assert_eq!(server.poll(), Ok(None));
-    client.request(Kind::Call, 1, 8, |room| room.write(0, &[2; 8])).unwrap();
+    client.request(RequestKind::Call, 1, 8, |room| room.write(0, &[2; 8])).unwrap();
     let fresh = server.poll().unwrap().unwrap();
     let mut bytes = [9; 8];
     server.read(&stale, 0, &mut bytes);
@@ -159,7 +160,7 @@ impl Region for Interrupted {
 
     fn shared(&self) -> &Shared {
         if self.1.take() {
-            self.status().client_restarts(2);
+            restart_client(&self.0, 2);
             Client::attach(self.0.clone());
         }
         self.0.shared()
@@ -188,7 +189,7 @@ fn a_client_that_restarts_in_the_middle_of_a_reply_is_neither_full_nor_a_breach(
     let (mut client, armed) = (Client::attach(channel.clone()), Rc::new(Cell::new(false)));
     let mut server = Server::attach(Interrupted(channel, armed.clone()));
     for operation in 0..3 {
-        send(&mut client, Kind::Call, operation);
+        send(&mut client, RequestKind::Call, operation);
     }
     for _ in 0..2 {
         let request = server.poll().unwrap().unwrap();
@@ -204,20 +205,20 @@ fn a_client_that_restarts_in_the_middle_of_a_reply_is_neither_full_nor_a_breach(
 #[test]
 fn a_client_that_broke_the_protocol_is_heard_again_after_its_restart() {
     let (channel, mut client, mut server) = both();
-    send(&mut client, Kind::Call, 1);
+    send(&mut client, RequestKind::Call, 1);
     channel.requests()[1].store(0, Relaxed);
     assert_eq!(server.poll(), Err(IpcError::Protocol));
-    channel.status().client_restarts(2);
+    restart_client(&channel, 2);
     let mut client = Client::attach(channel);
     assert_eq!(server.poll(), Ok(None));
-    send(&mut client, Kind::Call, 2);
+    send(&mut client, RequestKind::Call, 2);
     assert_eq!(server.poll().unwrap().unwrap().operation(), 2);
 }
 
 #[test]
 fn flags_that_this_version_does_not_know_are_refused() {
     let (channel, mut client, mut server) = both();
-    send(&mut client, Kind::Call, 1);
+    send(&mut client, RequestKind::Call, 1);
     let head = Head { length: 0, kind: Kind::Call, items: 0, word: 1 << 16 | 1 };
     channel.requests()[1].store(head.to_bits(), Relaxed);
     assert_eq!(server.poll(), Err(IpcError::Protocol));
@@ -230,9 +231,9 @@ fn what_a_dead_client_planted_for_its_successor_is_not_taken_for_its_successors(
     let secret = channel.status().snapshot().secrets.requests;
     let head = Head { length: 0, kind: Kind::Send, items: 0, word: 6 };
     channel.requests()[1].store(head.to_bits(), Relaxed);
-    channel.requests()[0].store(ring::key(secret, 2), Relaxed);
+    channel.requests()[0].store(ring::key(secret, 3), Relaxed);
     channel.status().renew(0xfeed);
-    channel.status().client_restarts(2);
+    restart_client(&channel, 2);
     assert_eq!(server.poll(), Ok(None));
     assert_eq!(server.poll(), Ok(None));
 }
@@ -241,13 +242,13 @@ fn what_a_dead_client_planted_for_its_successor_is_not_taken_for_its_successors(
 fn a_client_that_waits_to_be_noticed_is_kicked() {
     let (channel, client, mut server) = both();
     drop(client);
-    channel.status().client_restarts(2);
+    restart_client(&channel, 2);
     let mut client = Client::attach(channel);
-    assert_eq!(client.request(Kind::Call, 1, 0, |_| ()), Err(IpcError::Full));
+    assert_eq!(client.request(RequestKind::Call, 1, 0, |_| ()), Err(IpcError::Full));
     client.declare_starved();
     assert_eq!(server.poll(), Ok(None));
     assert!(server.must_kick(), "or the client waits for ever");
-    send(&mut client, Kind::Call, 1);
+    send(&mut client, RequestKind::Call, 1);
 }
 
 #[test]

@@ -9,12 +9,11 @@ use std::sync::Arc;
 use std::vec::Vec;
 
 use atoll_ipc::calls::Calls;
-use atoll_ipc::channel::{Region, Role, resume_point};
+use atoll_ipc::channel::{Region, Role, restart_client, restart_server};
 use atoll_ipc::client::{Client, Reply, Ticket};
 use atoll_ipc::lend::Loan;
 use atoll_ipc::ready::Ready;
 use atoll_ipc::server::{Request, Server};
-use atoll_ipc::words::WORD;
 
 use super::super::heap::{HeapChannel, SECRET, Words};
 use super::input::Input;
@@ -47,7 +46,10 @@ struct World {
     /// What the nucleus put into the status page: whoever can read it can forge.
     secret: u64,
     request_secret: u64,
+    spare_secret: u64,
     reply_secret: u64,
+    /// The hand has written requests with the right key.
+    has_forged: bool,
 }
 
 impl World {
@@ -66,7 +68,9 @@ impl World {
             server_loans: Vec::new(),
             secret: SECRET,
             request_secret: SECRET,
+            spare_secret: SECRET,
             reply_secret: !SECRET,
+            has_forged: false,
         }
     }
 
@@ -121,12 +125,12 @@ impl World {
     fn restart_server(&mut self) -> Option<()> {
         self.held.clear();
         self.server_loans.clear();
-        let status = self.channel.status();
-        let epochs = status.epochs();
-        let claims = self.channel.shared().requests().claims();
-        let bytes = (self.channel.requests().len() * WORD) as u64;
-        status.server_restarts(epochs.server + 1, resume_point(&claims, epochs.client, bytes));
-        self.reply_secret = !self.secret;
+        let before = self.channel.status().epochs();
+        restart_server(&self.channel, before.server + 1);
+        if self.channel.status().epochs().requests == before.spare() {
+            self.request_secret = self.spare_secret;
+        }
+        (self.spare_secret, self.reply_secret) = (self.secret, !self.secret);
         self.server = Server::attach(self.channel.clone());
         Some(())
     }
@@ -135,9 +139,9 @@ impl World {
         self.under_way.clear();
         self.replies.clear();
         self.client_loans.clear();
-        let status = self.channel.status();
-        status.client_restarts(status.epochs().client + 1);
+        restart_client(&self.channel, self.channel.status().epochs().client + 1);
         (self.request_secret, self.reply_secret) = (self.secret, !self.secret);
+        self.spare_secret = self.secret;
         self.calls = Calls::new(Client::attach(self.channel.clone()));
         Some(())
     }
@@ -154,22 +158,40 @@ impl World {
         Some(())
     }
 
-    /// Restarts both ends with a secret that nobody knows, and has them talk.
+    /// Restarts an end that had gone wild, with a secret that nobody knows, and has them talk: the
+    /// other end need not restart. (A client must, if its server left forged requests behind that
+    /// it has still to come to.)
     fn recover(&mut self) {
         for role in [Role::Client, Role::Server] {
             self.channel.status().set_gone(role, false);
         }
-        self.restart_client();
-        self.restart_server();
-        // This one begins at 0 whatever the last ones claimed.
         self.renew(0xf0e5_f0e5_f0e5);
+        self.restart_server();
+        if !self.has_forged {
+            self.talk();
+        }
+        self.renew(0xe5f0_e5f0_e5f0);
         self.restart_client();
-        while self.server.poll() != Ok(None) {}
+        self.talk();
+    }
+
+    fn talk(&mut self) {
+        self.replies.clear();
+        self.calls.settle_answers();
+        while let Some(request) = self.server.poll().expect("an honest client") {
+            self.server.forget(request);
+        }
+        for ticket in std::mem::take(&mut self.under_way) {
+            self.calls.cancel(ticket);
+        }
+        assert_eq!(self.server.poll(), Ok(None), "cancellations are no requests");
         let ticket = self.honest_call();
         self.honest_answer();
         self.honest_outcome(ticket);
-        let ticket = self.honest_exchange();
-        self.honest_word();
-        self.honest_short(ticket);
+        if self.calls.is_idle() {
+            let ticket = self.honest_exchange();
+            self.honest_word();
+            self.honest_short(ticket);
+        }
     }
 }

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 
 use atoll_ipc::calls::{Calls, Outcome};
-use atoll_ipc::channel::{Epochs, Region, Status, resume_point};
+use atoll_ipc::channel::{Epochs, Region, restart_client, restart_server};
 use atoll_ipc::client::{Client, ClientEvent};
 use atoll_ipc::message::{IpcError, Status as Fate};
-use atoll_ipc::record::Kind;
+use atoll_ipc::record::RequestKind;
 use atoll_ipc::ring::MIN_WORDS;
 use atoll_ipc::server::Server;
+use atoll_ipc::sync::Ordering::Relaxed;
 use loom::thread;
 
 use super::support::HeapChannel;
@@ -22,11 +23,11 @@ fn loom_a_generation_that_changes_under_a_drain_loses_and_repeats_nothing() {
         let mut server = Server::attach(channel.clone());
         let clients = spawn(move || {
             let mut client = Client::attach(channel.clone());
-            client.request(Kind::Send, 1, 0, |_| ()).unwrap();
+            client.request(RequestKind::Send, 1, 0, |_| ()).unwrap();
             drop(client);
-            channel.status().client_restarts(2);
+            restart_client(&channel, 2);
             let mut client = Client::attach(channel);
-            while client.request(Kind::Send, 2, 0, |_| ()).is_err() {
+            while client.request(RequestKind::Send, 2, 0, |_| ()).is_err() {
                 thread::yield_now();
             }
         });
@@ -54,12 +55,11 @@ fn loom_a_server_that_restarts_under_its_client_leaves_each_call_one_outcome() {
         let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
         let mut server = Server::attach(channel.clone());
         let mut client = Client::attach(channel.clone());
-        let ticket = client.request(Kind::Call, 1, 0, |_| ()).unwrap();
+        let ticket = client.request(RequestKind::Call, 1, 0, |_| ()).unwrap();
         let servers = spawn(move || {
             let request = server.poll().unwrap().unwrap();
             let answered = server.reply(request, Fate::Ok, 0, |_| ()).is_ok();
-            let resume = channel.shared().requests().claims().taken;
-            channel.status().server_restarts(2, resume);
+            restart_server(&channel, 2);
             answered
         });
         let mut replied = false;
@@ -114,23 +114,24 @@ fn loom_the_nucleuss_page_is_read_as_of_one_moment() {
     // A torn reading takes one switch there and one back; without a bound, the many words of the
     // page make for days of work.
     channel_model(Some(2), || {
-        let status = Arc::new(Status::default());
-        status.initialise(1, 1, 1);
-        let theirs = status.clone();
+        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+        let (mut server, mut client) =
+            (Server::attach(channel.clone()), Client::attach(channel.clone()));
+        client.request(RequestKind::Send, 1, 0, |_| ()).unwrap();
+        let _in_service = server.poll().unwrap().unwrap();
+        let theirs = channel.clone();
         let reader = spawn(move || {
-            let Epochs { client, server, resume } = theirs.epochs();
-            let moments = [(1, 1, 0), (1, 2, 16), (2, 2, 0)];
-            assert!(moments.contains(&(client, server, resume)), "a moment that never was");
+            let Epochs { client, server, requests, resume } = theirs.status().epochs();
+            let moments = [(1, 1, 2, 0), (1, 2, 2, 16), (2, 2, 4, 0)];
+            let found = (client, server, requests, resume);
+            assert!(moments.contains(&found), "a moment that never was: {found:?}");
         });
-        status.server_restarts(2, 16);
+        restart_server(&channel, 2);
         // The second one fills the view that the reader may be in the middle of.
-        status.client_restarts(2);
+        restart_client(&channel, 2);
         reader.join().unwrap();
     });
 }
-
-/// Bytes of a request ring of [`MIN_WORDS`].
-const RING: u64 = MIN_WORDS as u64 * 8;
 
 /// What became of a call, asked until it is known.
 fn end_of(
@@ -160,8 +161,7 @@ fn loom_a_server_that_dies_between_taking_and_answering_ends_the_call_once() {
         let taken = calls.start(1, 0, |_| ()).unwrap();
         let servers = spawn(move || {
             let _in_service = server.poll().unwrap().unwrap();
-            let claims = channel.shared().requests().claims();
-            channel.status().server_restarts(2, resume_point(&claims, 1, RING));
+            restart_server(&channel, 2);
             let mut server = Server::attach(channel);
             let mut request = loop {
                 match server.poll().unwrap() {
@@ -188,6 +188,48 @@ fn loom_a_server_that_dies_between_taking_and_answering_ends_the_call_once() {
 }
 
 #[test]
+fn loom_a_server_that_destroys_what_it_has_not_read_and_dies_leaves_no_call_waiting() {
+    channel_model(Some(3), || {
+        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+        let server = Server::attach(channel.clone());
+        let mut calls = Calls::new(Client::attach(channel.clone()));
+        let servers = spawn(move || {
+            drop(server);
+            channel.requests()[0].store(0, Relaxed);
+            restart_server(&channel, 2);
+            let mut server = Server::attach(channel);
+            let mut last = 0;
+            while last != 2 {
+                let Some(mut request) = server.poll().unwrap() else {
+                    thread::yield_now();
+                    continue;
+                };
+                last = request.operation();
+                while let Err((again, error)) = server.reply(request, Fate::Denied, 0, |_| ()) {
+                    assert_eq!(error, IpcError::Full, "the client has not come over yet");
+                    request = again;
+                    thread::yield_now();
+                }
+            }
+        });
+        // Sent before the death, in the middle of it, or after it.
+        let first = calls.start(1, 0, |_| ()).unwrap();
+        let end = end_of(&mut calls, first);
+        assert!(matches!(end, Ok(Fate::Denied) | Err(IpcError::PeerRestarted)), "{end:?}");
+        let next = loop {
+            match calls.start(2, 0, |_| ()) {
+                Ok(ticket) => break ticket,
+                Err(error) => assert_eq!(error, IpcError::Full),
+            }
+            calls.settle_answers();
+            thread::yield_now();
+        };
+        assert_eq!(end_of(&mut calls, next), Ok(Fate::Denied));
+        servers.join().unwrap();
+    });
+}
+
+#[test]
 fn loom_an_answer_and_the_death_behind_it_are_one_outcome() {
     channel_model(None, || {
         let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
@@ -197,8 +239,7 @@ fn loom_an_answer_and_the_death_behind_it_are_one_outcome() {
         let servers = spawn(move || {
             let request = server.poll().unwrap().unwrap();
             server.reply(request, Fate::Ok, 0, |_| ()).unwrap();
-            let claims = channel.shared().requests().claims();
-            channel.status().server_restarts(2, resume_point(&claims, 1, RING));
+            restart_server(&channel, 2);
         });
         assert_eq!(end_of(&mut calls, ticket), Ok(Fate::Ok), "what was sent is heard");
         servers.join().unwrap();
@@ -233,7 +274,7 @@ fn loom_room_that_is_given_silently_wakes_its_producer_when_the_client_asks_at_l
         assert!(!client.must_kick());
         let longest = server.max_reply();
         for length in [longest, longest, 0] {
-            client.request(Kind::Call, 1, 0, |_| ()).unwrap();
+            client.request(RequestKind::Call, 1, 0, |_| ()).unwrap();
             let request = server.poll().unwrap().unwrap();
             match server.reply(request, Fate::Ok, length, |_| ()) {
                 Ok(()) => (),

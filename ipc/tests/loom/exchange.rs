@@ -4,19 +4,16 @@
 use std::sync::Arc;
 
 use atoll_ipc::calls::{Calls, Outcome};
-use atoll_ipc::channel::{Region, resume_point};
+use atoll_ipc::channel::restart_server;
 use atoll_ipc::client::{Client, Ticket};
 use atoll_ipc::message::{IpcError, Status as Fate};
-use atoll_ipc::record::Kind;
+use atoll_ipc::record::RequestKind;
 use atoll_ipc::ring::MIN_WORDS;
 use atoll_ipc::server::Server;
 use loom::thread;
 
 use super::support::HeapChannel;
 use super::{Bell, channel_model, spawn};
-
-/// Bytes of a request ring of [`MIN_WORDS`].
-const RING: u64 = MIN_WORDS as u64 * 8;
 
 fn ends() -> (HeapChannel, Calls<HeapChannel>, Server<HeapChannel>) {
     let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
@@ -104,8 +101,7 @@ fn loom_an_answer_in_place_and_the_death_behind_it_are_one_outcome() {
         let servers = spawn(move || {
             let request = server.poll().unwrap().unwrap();
             server.reply(request, Fate::Ok, 1, |line| line.write(0, &[9])).unwrap();
-            let claims = channel.shared().requests().claims();
-            channel.status().server_restarts(2, resume_point(&claims, 1, RING));
+            restart_server(&channel, 2);
         });
         let said = loop {
             match outcome(&mut calls, ticket) {
@@ -127,8 +123,7 @@ fn loom_a_server_that_dies_before_it_answers_in_place_ends_the_exchange_once() {
         let ticket = ask(&mut calls, [1; 8]);
         let servers = spawn(move || {
             let _in_service = server.poll().unwrap().unwrap();
-            let claims = channel.shared().requests().claims();
-            channel.status().server_restarts(2, resume_point(&claims, 1, RING));
+            restart_server(&channel, 2);
         });
         let said = loop {
             match outcome(&mut calls, ticket) {
@@ -149,13 +144,13 @@ fn loom_an_answer_is_not_lost_when_its_place_is_used_again_as_soon_as_it_is_free
         let ticket = ask(&mut calls, [1; 8]);
         // The other half of the ring.
         let length = calls.client().max_request();
-        calls.client_mut().request(Kind::Send, 2, length, |_| ()).unwrap();
+        calls.client_mut().request(RequestKind::Send, 2, length, |_| ()).unwrap();
         let servers = spawn(move || {
             let request = server.poll().unwrap().unwrap();
             server.reply(request, Fate::Ok, 1, |line| line.write(0, &[7])).unwrap();
         });
         // Over the exchange, which nobody has looked at since.
-        while calls.client_mut().request(Kind::Send, 3, length, |_| ()).is_err() {
+        while calls.client_mut().request(RequestKind::Send, 3, length, |_| ()).is_err() {
             thread::yield_now();
         }
         assert_eq!(outcome(&mut calls, ticket), Some(Ok((Fate::Ok, vec![7]))));

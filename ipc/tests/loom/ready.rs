@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use atoll_ipc::client::Client;
 use atoll_ipc::ready::{ChannelSet, Ready};
-use atoll_ipc::record::Kind;
+use atoll_ipc::record::RequestKind;
 use atoll_ipc::ring::MIN_WORDS;
 use atoll_ipc::server::Server;
 use loom::thread;
@@ -120,7 +120,7 @@ fn send_and_watch(requests: u16) {
     let theirs = bell.clone();
     let sender = spawn(move || {
         for operation in 1..=requests {
-            client.request(Kind::Send, operation, 0, |_| ()).unwrap();
+            client.request(RequestKind::Send, operation, 0, |_| ()).unwrap();
             if client.must_kick() {
                 theirs.kick();
             }

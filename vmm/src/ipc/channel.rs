@@ -9,7 +9,7 @@ use atoll_ipc::client::{Client, Ticket};
 use atoll_ipc::interface::{Caller, Payload};
 use atoll_ipc::lend::Loan;
 use atoll_ipc::message::IpcError;
-use atoll_ipc::record::Kind;
+use atoll_ipc::record::RequestKind;
 use vmm_sys_util::eventfd::EventFd;
 
 use super::End;
@@ -73,7 +73,7 @@ impl Channel {
     ) -> Result<Pending, IpcError> {
         let loan = self.loan_for(payload, deadline)?;
         let ticket = match loan {
-            Some(loan) => self.send_loan(Kind::Call, operation, loan, deadline),
+            Some(loan) => self.send_loan(RequestKind::Call, operation, loan, deadline),
             None => self.when_there_is_room(deadline, |calls| {
                 calls.start(operation, payload.len(), |request| request.write(0, payload))
             }),
@@ -123,12 +123,12 @@ impl Channel {
         deadline: Option<Instant>,
     ) -> Result<(), IpcError> {
         match self.loan_for(payload, deadline)? {
-            Some(loan) => self.send_loan(Kind::Send, operation, loan, deadline),
+            Some(loan) => self.send_loan(RequestKind::Send, operation, loan, deadline),
             None => self.when_there_is_room(deadline, |calls| {
                 let fill = |request: &mut atoll_ipc::ring::Reservation<'_, _>| {
                     request.write(0, payload);
                 };
-                calls.client_mut().request(Kind::Send, operation, payload.len(), fill)
+                calls.client_mut().request(RequestKind::Send, operation, payload.len(), fill)
             }),
         }?;
         self.kick();
@@ -174,7 +174,7 @@ impl Channel {
 
     fn send_loan(
         &mut self,
-        kind: Kind,
+        kind: RequestKind,
         operation: u16,
         loan: Loan,
         deadline: Option<Instant>,
@@ -183,7 +183,7 @@ impl Channel {
         let sent = self.when_there_is_room(deadline, |calls| {
             let loan = left.take().ok_or(IpcError::Protocol)?;
             let sent = match kind {
-                Kind::Call => calls.start_lent(operation, loan, &[]),
+                RequestKind::Call => calls.start_lent(operation, loan, &[]),
                 _ => calls.client_mut().request_lent(kind, operation, loan, &[]),
             };
             sent.map_err(|(loan, error)| {

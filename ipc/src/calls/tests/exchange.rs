@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::*;
-use crate::channel::{Shared, Status as Page};
+use crate::channel::{Shared, Status as Page, restart_client};
+use crate::record::RequestKind;
 use crate::ring::MIN_WORDS;
 use crate::sync::AtomicU64;
 
@@ -25,7 +26,7 @@ fn short(calls: &mut Calls<HeapChannel>, ticket: Ticket) -> (Status, Vec<u8>) {
 /// Uses each place of the smallest ring again, without a look at any answer.
 fn go_round(calls: &mut Calls<HeapChannel>, server: &mut Server<HeapChannel>) {
     for _ in 0..MIN_WORDS {
-        let _ = calls.client_mut().request(Kind::Send, 2, 0, |_| ());
+        let _ = calls.client_mut().request(RequestKind::Send, 2, 0, |_| ());
         if let Some(request) = server.poll().unwrap() {
             server.forget(request);
         }
@@ -99,7 +100,7 @@ fn failures_come_in_place_even_if_the_reply_ring_is_full() {
     let mut calls = Calls::new(Client::attach(channel.clone()));
     let mut server = Server::attach(channel);
     for _ in 0..2 {
-        calls.client_mut().request(Kind::Call, 1, 0, |_| ()).unwrap();
+        calls.client_mut().request(RequestKind::Call, 1, 0, |_| ()).unwrap();
         let request = take(&mut server);
         server.reply(request, Status::Ok, server.max_reply(), |_| ()).unwrap();
     }
@@ -131,8 +132,9 @@ fn an_exchange_that_is_asked_for_after_other_calls_is_kept_when_its_place_is_use
     let mut calls = Calls::new(Client::attach(channel.clone()));
     let mut server = Server::attach(channel);
     let ticket = ask(&mut calls);
-    let send =
-        |calls: &mut Calls<HeapChannel>| calls.client_mut().request(Kind::Send, 2, 0, |_| ());
+    let send = |calls: &mut Calls<HeapChannel>| {
+        calls.client_mut().request(RequestKind::Send, 2, 0, |_| ())
+    };
     while send(&mut calls).is_ok() {}
     answer(&mut server, 9);
     go_round(&mut calls, &mut server);
@@ -262,7 +264,7 @@ fn an_answer_to_a_dead_client_is_refused_and_its_successor_hears_its_own() {
     let (channel, mut calls, mut server) = ends();
     ask(&mut calls);
     let stale = take(&mut server);
-    channel.status().client_restarts(2);
+    restart_client(&channel, 2);
     let mut calls = Calls::new(Client::attach(channel));
     let (stale, error) = server.reply(stale, Status::Ok, 0, |_| ()).unwrap_err();
     assert_eq!(error, IpcError::PeerRestarted);
@@ -361,4 +363,13 @@ fn an_answer_and_the_end_of_its_server_between_two_looks_are_one_outcome() {
         assert!(event.borrow().is_none());
         assert_eq!(calls.outcome(ticket).unwrap_err(), IpcError::NotFound);
     }
+}
+
+#[test]
+#[should_panic(expected = "offset + bytes.len() <= self.payload")]
+fn an_answer_over_its_request_is_written_no_further_than_it_was_said_to_be() {
+    let (_, mut calls, mut server) = ends();
+    let _ticket = calls.client_mut().exchange(1, 8, |line| line.write(0, &[0; 8])).unwrap();
+    let request = take(&mut server);
+    let _ = server.reply(request, Status::Ok, 8, |line| line.write(0, &[0; 16]));
 }

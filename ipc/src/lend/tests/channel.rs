@@ -3,10 +3,10 @@
 use std::vec;
 use std::vec::Vec;
 
-use crate::channel::Region;
+use crate::channel::{self, restart_client};
 use crate::client::{Client, ClientEvent, Reply};
 use crate::message::{IpcError, Status};
-use crate::record::Kind;
+use crate::record::RequestKind;
 use crate::server::{Request, Server};
 use crate::support::{HeapChannel, Words, pattern};
 
@@ -24,7 +24,11 @@ fn ends() -> Ends {
 }
 
 /// Sends a buffer with a pattern that follows from its length.
-fn send(client: &mut Client<HeapChannel>, kind: Kind, length: usize) -> Result<(), IpcError> {
+fn send(
+    client: &mut Client<HeapChannel>,
+    kind: RequestKind,
+    length: usize,
+) -> Result<(), IpcError> {
     let loan = client.lend(length)?;
     client.fill(&loan, 0, &pattern(length as u64, length));
     client.request_lent(kind, 1, loan, b"beside it").map_err(|(_, error)| error)?;
@@ -54,8 +58,7 @@ fn hear(client: &mut Client<HeapChannel>) -> Reply {
 }
 
 fn restart_server(channel: &HeapChannel) -> Server<HeapChannel> {
-    let resume = channel.shared().requests().claims().taken;
-    channel.status().server_restarts(2, resume);
+    channel::restart_server(channel, 2);
     Server::attach(channel.clone())
 }
 
@@ -63,7 +66,7 @@ fn restart_server(channel: &HeapChannel) -> Server<HeapChannel> {
 fn buffers_of_any_length_cross_in_both_directions() {
     let (_, mut client, mut server) = ends();
     for length in [0, 1, 7, 8, 63, 64, 65, 1000, HALF - 1, HALF] {
-        send(&mut client, Kind::Call, length).unwrap();
+        send(&mut client, RequestKind::Call, length).unwrap();
         let request = take(&mut server);
         assert_eq!((request.len(), request.lent.unwrap().is_empty()), (9, length == 0));
         assert_eq!(read(&server, &request), pattern(length as u64, length));
@@ -82,7 +85,7 @@ fn parts_of_a_buffer_are_written_and_read_in_place() {
     let loan = client.lend(20).unwrap();
     client.fill(&loan, 16, &[3; 4]);
     client.fill(&loan, 0, &[1; 16]);
-    client.request_lent(Kind::Call, 1, loan, b"").unwrap();
+    client.request_lent(RequestKind::Call, 1, loan, b"").unwrap();
     let request = take(&mut server);
     let mut part = [0; 8];
     server.read_lent(&request, 8, &mut part);
@@ -96,7 +99,7 @@ fn parts_of_a_buffer_are_written_and_read_in_place() {
 #[should_panic]
 fn a_read_beyond_a_buffer_panics() {
     let (_, mut client, mut server) = ends();
-    send(&mut client, Kind::Call, 8).unwrap();
+    send(&mut client, RequestKind::Call, 8).unwrap();
     let request = take(&mut server);
     server.read_lent(&request, 8, &mut [0]);
 }
@@ -104,22 +107,22 @@ fn a_read_beyond_a_buffer_panics() {
 #[test]
 fn a_buffer_is_the_servers_until_its_request_is_released_and_then_the_clients_again() {
     let (_, mut client, mut server) = ends();
-    send(&mut client, Kind::Call, HALF).unwrap();
-    send(&mut client, Kind::Send, HALF).unwrap();
-    assert_eq!(send(&mut client, Kind::Send, 1), Err(IpcError::Full));
+    send(&mut client, RequestKind::Call, HALF).unwrap();
+    send(&mut client, RequestKind::Send, HALF).unwrap();
+    assert_eq!(send(&mut client, RequestKind::Send, 1), Err(IpcError::Full));
     let (first, second) = (take(&mut server), take(&mut server));
     server.reply(second, Status::Ok, 0, |_| ()).unwrap();
-    assert_eq!(send(&mut client, Kind::Send, 1), Err(IpcError::Full), "the oldest is out");
+    assert_eq!(send(&mut client, RequestKind::Send, 1), Err(IpcError::Full), "the oldest is out");
     assert_eq!(read(&server, &first), pattern(HALF as u64, HALF));
     server.reply(first, Status::Ok, 0, |_| ()).unwrap();
-    send(&mut client, Kind::Send, HALF).unwrap();
+    send(&mut client, RequestKind::Send, HALF).unwrap();
 }
 
 #[test]
 fn a_buffer_of_a_reply_is_the_clients_until_it_releases_it() {
     let (_, mut client, mut server) = ends();
     for _ in 0..2 {
-        send(&mut client, Kind::Call, 1).unwrap();
+        send(&mut client, RequestKind::Call, 1).unwrap();
         let request = take(&mut server);
         answer(&mut server, request, HALF);
     }
@@ -138,7 +141,7 @@ fn a_buffer_of_a_reply_is_the_clients_until_it_releases_it() {
 #[test]
 fn a_one_way_request_needs_no_buffer_in_answer_and_gives_it_back() {
     let (_, mut client, mut server) = ends();
-    client.request(Kind::Send, 1, 0, |_| ()).unwrap();
+    client.request(RequestKind::Send, 1, 0, |_| ()).unwrap();
     let request = take(&mut server);
     answer(&mut server, request, HALF);
     assert_eq!(client.poll(), Ok(None));
@@ -150,15 +153,15 @@ fn a_buffer_comes_back_with_the_reason_why_it_was_not_sent() {
     let (channel, mut client, mut server) = ends();
     let long = vec![0; client.max_request() + 1];
     let loan = client.lend(HALF).unwrap();
-    let (loan, error) = client.request_lent(Kind::Call, 1, loan, &long).unwrap_err();
+    let (loan, error) = client.request_lent(RequestKind::Call, 1, loan, &long).unwrap_err();
     assert_eq!(error, IpcError::TooLarge);
     client.give_back(loan);
-    send(&mut client, Kind::Call, HALF).unwrap();
+    send(&mut client, RequestKind::Call, HALF).unwrap();
     let request = take(&mut server);
     let loan = server.lend(HALF).unwrap();
     let (request, loan, error) = server.reply_lent(request, loan, &long).unwrap_err();
     assert_eq!(error, IpcError::TooLarge);
-    channel.status().client_restarts(2);
+    restart_client(&channel, 2);
     let (request, loan, error) = server.reply_lent(request, loan, b"").unwrap_err();
     assert_eq!(error, IpcError::PeerRestarted);
     server.give_back(loan);
@@ -178,14 +181,14 @@ fn what_no_pool_can_hold_is_too_large_at_once() {
 #[test]
 fn what_a_dead_server_had_not_taken_keeps_its_buffer_for_the_next() {
     let (channel, mut client, mut server) = ends();
-    send(&mut client, Kind::Call, 100).unwrap();
-    send(&mut client, Kind::Call, HALF).unwrap();
+    send(&mut client, RequestKind::Call, 100).unwrap();
+    send(&mut client, RequestKind::Call, HALF).unwrap();
     let _died_on = take(&mut server);
     let mut server = restart_server(&channel);
     assert!(matches!(client.poll(), Ok(Some(ClientEvent::Restarted { .. }))));
     // The buffer of the request that was lost is the client's again, the other is not.
-    send(&mut client, Kind::Call, 101).unwrap();
-    assert_eq!(send(&mut client, Kind::Call, HALF), Err(IpcError::Full));
+    send(&mut client, RequestKind::Call, 101).unwrap();
+    assert_eq!(send(&mut client, RequestKind::Call, HALF), Err(IpcError::Full));
     for length in [HALF, 101] {
         let request = take(&mut server);
         assert_eq!(read(&server, &request), pattern(length as u64, length));
@@ -196,7 +199,7 @@ fn what_a_dead_server_had_not_taken_keeps_its_buffer_for_the_next() {
 #[test]
 fn a_buffer_of_a_dead_servers_reply_is_not_taken_for_what_its_successor_writes() {
     let (channel, mut client, mut server) = ends();
-    send(&mut client, Kind::Call, 1).unwrap();
+    send(&mut client, RequestKind::Call, 1).unwrap();
     let request = take(&mut server);
     answer(&mut server, request, 100);
     let reply = hear(&mut client);
@@ -216,10 +219,10 @@ fn a_buffer_of_a_dead_servers_reply_is_not_taken_for_what_its_successor_writes()
 #[test]
 fn a_new_client_writes_to_no_buffer_that_its_predecessor_lent_before_the_server_knows_it() {
     let (channel, mut client, mut server) = ends();
-    send(&mut client, Kind::Call, 100).unwrap();
-    send(&mut client, Kind::Send, 200).unwrap();
+    send(&mut client, RequestKind::Call, 100).unwrap();
+    send(&mut client, RequestKind::Send, 200).unwrap();
     let taken = take(&mut server);
-    channel.status().client_restarts(2);
+    restart_client(&channel, 2);
     let mut client = Client::attach(channel);
     assert_eq!(client.lend(100).unwrap_err(), IpcError::Full);
     assert_eq!(client.lend(HALF + 1).unwrap_err(), IpcError::TooLarge);
@@ -227,7 +230,7 @@ fn a_new_client_writes_to_no_buffer_that_its_predecessor_lent_before_the_server_
     assert_eq!(read(&server, &taken), pattern(100, 100));
     assert_eq!(read(&server, &drained), pattern(200, 200));
     assert_eq!(server.poll(), Ok(None), "now it goes over");
-    send(&mut client, Kind::Send, HALF).unwrap();
+    send(&mut client, RequestKind::Send, HALF).unwrap();
     assert_eq!(read(&server, &taken), [0; 100], "no bytes of a new client for an old request");
     server.forget(taken);
     server.forget(drained);
@@ -240,11 +243,11 @@ fn a_new_client_writes_to_no_buffer_that_its_predecessor_lent_before_the_server_
 fn a_servers_pool_is_free_again_when_its_client_has_restarted() {
     let (channel, mut client, mut server) = ends();
     for _ in 0..2 {
-        client.request(Kind::Call, 1, 0, |_| ()).unwrap();
+        client.request(RequestKind::Call, 1, 0, |_| ()).unwrap();
         let request = take(&mut server);
         answer(&mut server, request, HALF);
     }
-    channel.status().client_restarts(2);
+    restart_client(&channel, 2);
     let _client = Client::attach(channel);
     assert_eq!(server.poll(), Ok(None));
     let loans = [server.lend(HALF).unwrap(), server.lend(HALF).unwrap()];

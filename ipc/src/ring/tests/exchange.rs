@@ -17,7 +17,7 @@ fn ask(producer: &mut Producer<HeapRing>, length: usize) -> Result<u64, RingErro
 
 /// Answers an exchange that is in service.
 fn answer(consumer: &Consumer<HeapRing>, record: &Record, bytes: &[u8], word: u32) {
-    consumer.place_of(record).write(0, bytes);
+    consumer.place_of(record, bytes.len()).write(0, bytes);
     let head = Head { length: bytes.len() as u32, kind: Kind::Reply, items: 0, word };
     consumer.publish_over(record, head);
 }

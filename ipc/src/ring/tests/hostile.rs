@@ -165,7 +165,7 @@ impl Victims {
             assert!(
                 end <= self.consumer.geometry.bytes() && end.is_multiple_of(record::LINE as u64)
             );
-            self.consumer.place_of(&record).write(0, &[3; record::SHORT]);
+            self.consumer.place_of(&record, record::SHORT).write(0, &[3; record::SHORT]);
             let head = Head { length: 48, kind: Kind::Reply, items: 0, word: 0 };
             self.consumer.publish_over(&record, head);
         }

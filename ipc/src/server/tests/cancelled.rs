@@ -1,10 +1,12 @@
 //! Clients that no longer wait: before the server has seen the call, while it works, and too late.
 
 use super::*;
+use crate::channel::restart_client;
 use crate::client::Ticket;
+use crate::record::RequestKind;
 
 fn call(client: &mut Client<HeapChannel>) -> Ticket {
-    client.request(Kind::Call, 1, 0, |_| ()).unwrap()
+    client.request(RequestKind::Call, 1, 0, |_| ()).unwrap()
 }
 
 fn take(server: &mut Server<HeapChannel>) -> Request {
@@ -109,7 +111,7 @@ fn what_a_dead_client_gave_up_says_nothing_of_its_successors_calls() {
     client.cancel(ticket).unwrap();
     let stale = take(&mut server);
     assert!(server.is_cancelled(&stale));
-    channel.status().client_restarts(2);
+    restart_client(&channel, 2);
     let mut client = Client::attach(channel);
     assert_eq!(server.poll(), Ok(None));
     let again = call(&mut client);
@@ -138,7 +140,7 @@ fn a_full_ring_takes_no_cancellation_and_loses_nothing_by_it() {
     let mut client = Client::attach(channel.clone());
     let mut server = Server::attach(channel);
     let ticket = call(&mut client);
-    while client.request(Kind::Send, 2, 0, |_| ()).is_ok() {}
+    while client.request(RequestKind::Send, 2, 0, |_| ()).is_ok() {}
     assert_eq!(client.cancel(ticket), Err(IpcError::Full));
     let request = take(&mut server);
     server.reply(request, Status::Ok, 0, |_| ()).unwrap();

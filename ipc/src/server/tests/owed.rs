@@ -3,6 +3,9 @@
 
 use std::vec::Vec;
 
+use crate::channel::restart_client;
+use crate::record::RequestKind;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -31,7 +34,7 @@ fn hear(client: &mut Client<HeapChannel>) -> Option<Reply> {
 #[test]
 fn what_is_owed_is_paid_at_once_if_there_is_room() {
     let (channel, mut client, mut server) = narrow();
-    send(&mut client, Kind::Call, 1);
+    send(&mut client, RequestKind::Call, 1);
     let request = take(&mut server);
     server.owe(request, Status::Dropped);
     assert!(!server.owes());
@@ -42,12 +45,12 @@ fn what_is_owed_is_paid_at_once_if_there_is_room() {
 #[test]
 fn nothing_is_owed_for_a_one_way_request_or_to_a_client_that_is_dead() {
     let (channel, mut client, mut server) = narrow();
-    send(&mut client, Kind::Send, 1);
-    send(&mut client, Kind::Call, 2);
+    send(&mut client, RequestKind::Send, 1);
+    send(&mut client, RequestKind::Call, 2);
     let (one_way, call) = (take(&mut server), take(&mut server));
     server.owe(one_way, Status::Dropped);
     assert_eq!(hear(&mut client), None);
-    channel.status().client_restarts(2);
+    restart_client(&channel, 2);
     server.owe(call, Status::Dropped);
     assert!(!server.owes());
 }
@@ -57,7 +60,7 @@ fn a_client_that_never_reads_is_served_until_it_owes_as_much_as_can_be_and_no_fu
     let (_, mut client, mut server) = narrow();
     let mut served = 0;
     for _ in 0..3 * IN_SERVICE_MAX {
-        if client.request(Kind::Call, 1, 0, |_| ()) == Err(IpcError::Full) {
+        if client.request(RequestKind::Call, 1, 0, |_| ()) == Err(IpcError::Full) {
             break;
         }
         if let Some(request) = server.poll().unwrap() {
@@ -89,16 +92,16 @@ fn a_client_that_never_reads_is_served_until_it_owes_as_much_as_can_be_and_no_fu
 fn a_server_that_can_owe_no_more_is_ready_when_its_client_is_another() {
     let (channel, mut client, mut server) = narrow();
     for _ in 0..8 + IN_SERVICE_MAX {
-        send(&mut client, Kind::Call, 1);
+        send(&mut client, RequestKind::Call, 1);
         let request = take(&mut server);
         server.owe(request, Status::Dropped);
     }
     assert!(!server.is_ready());
-    channel.status().client_restarts(2);
+    restart_client(&channel, 2);
     assert!(server.is_ready(), "or the new client waits for ever");
     assert_eq!(server.poll(), Ok(None));
     let mut client = Client::attach(channel);
-    send(&mut client, Kind::Call, 2);
+    send(&mut client, RequestKind::Call, 2);
     assert_eq!(take(&mut server).operation(), 2);
 }
 
@@ -106,7 +109,7 @@ fn a_server_that_can_owe_no_more_is_ready_when_its_client_is_another() {
 fn an_exchange_is_told_at_once_whatever_is_owed_for_calls() {
     let (_, mut client, mut server) = narrow();
     for _ in 0..9 {
-        send(&mut client, Kind::Call, 1);
+        send(&mut client, RequestKind::Call, 1);
         let request = take(&mut server);
         server.owe(request, Status::Dropped);
     }
@@ -125,7 +128,7 @@ fn a_server_that_owes_is_woken_by_the_room_that_it_waits_for() {
     // What it gave when it began is not what the server will wait for.
     assert!(!client.must_kick());
     for _ in 0..9 {
-        send(&mut client, Kind::Call, 1);
+        send(&mut client, RequestKind::Call, 1);
         let request = take(&mut server);
         server.owe(request, Status::Dropped);
     }
@@ -143,16 +146,16 @@ fn a_server_that_owes_is_woken_by_the_room_that_it_waits_for() {
 fn a_new_client_is_not_told_what_its_predecessor_was_owed() {
     let (channel, mut client, mut server) = narrow();
     for _ in 0..12 {
-        send(&mut client, Kind::Call, 1);
+        send(&mut client, RequestKind::Call, 1);
         let request = take(&mut server);
         server.owe(request, Status::Dropped);
     }
-    channel.status().client_restarts(2);
+    restart_client(&channel, 2);
     let mut client = Client::attach(channel);
     assert_eq!(server.poll(), Ok(None));
     assert!(!server.owes());
     assert_eq!(hear(&mut client), None);
-    send(&mut client, Kind::Call, 1);
+    send(&mut client, RequestKind::Call, 1);
     let request = take(&mut server);
     server.reply(request, Status::Ok, 0, |_| ()).unwrap();
     assert_eq!(hear(&mut client).unwrap().status, Status::Ok);
@@ -188,7 +191,7 @@ proptest! {
         let (mut waiting, mut held): (Vec<u32>, Vec<Request>) = (Vec::new(), Vec::new());
         for op in ops {
             match op {
-                Op::Call => if let Ok(ticket) = client.request(Kind::Call, 1, 0, |_| ()) {
+                Op::Call => if let Ok(ticket) = client.request(RequestKind::Call, 1, 0, |_| ()) {
                     waiting.push(ticket.token());
                 },
                 Op::Take => held.extend(server.poll().unwrap()),

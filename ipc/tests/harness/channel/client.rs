@@ -5,7 +5,7 @@ use std::vec;
 use atoll_ipc::calls::Outcome;
 use atoll_ipc::client::{Reply, Ticket};
 use atoll_ipc::message::{IpcError, Status};
-use atoll_ipc::record::{Kind, SHORT};
+use atoll_ipc::record::{RequestKind, SHORT};
 
 use super::super::input::Input;
 use super::World;
@@ -81,7 +81,9 @@ impl World {
         let bytes = vec![4; length];
         let client = self.calls.client_mut();
         client.notify(length as u64);
-        if let Err(error) = client.request(Kind::Send, 3, length, |room| room.write(0, &bytes)) {
+        if let Err(error) =
+            client.request(RequestKind::Send, 3, length, |room| room.write(0, &bytes))
+        {
             may_be_told_at_the_start(error);
         }
     }

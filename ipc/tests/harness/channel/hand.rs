@@ -39,7 +39,7 @@ impl World {
 
     /// A record with the right tag: at the place where the consumer says that it stands, if no
     /// other is given.
-    fn forge(&self, side: u8, position: Option<u64>, input: &mut Input<'_>) -> Option<()> {
+    fn forge(&mut self, side: u8, position: Option<u64>, input: &mut Input<'_>) -> Option<()> {
         let head = input.value()?;
         let kind = u64::from(input.byte()?);
         self.publish(side, position, head & 0xffff_ffff_00ff_ffff | (kind % 64) << 24, &[]);
@@ -47,7 +47,7 @@ impl World {
     }
 
     /// A record that hands over a buffer, which lies anywhere.
-    fn forge_item(&self, side: u8, input: &mut Input<'_>) -> Option<()> {
+    fn forge_item(&mut self, side: u8, input: &mut Input<'_>) -> Option<()> {
         let kind = if side & 1 == 0 { 2 } else { 4 };
         let head = u64::from(input.byte()?) | kind << 24 | 1 << 28;
         let item = [1 | input.value()? << 32, input.value()?];
@@ -56,14 +56,15 @@ impl World {
     }
 
     /// A short reply, or something like it, over a call that is under way.
-    fn forge_answer(&self, input: &mut Input<'_>) -> Option<()> {
+    fn forge_answer(&mut self, input: &mut Input<'_>) -> Option<()> {
         let (which, head) = (input.small()?, input.value()?);
         let (kind, token) = (u64::from(input.byte()?), input.small()? as u64);
         let Some(ticket) = self.under_way.get(which % self.under_way.len().max(1)) else {
             return Some(());
         };
         let position = u64::from(ticket.token()) * 16;
-        let key = key(self.request_secret, self.channel.status().epochs().requests());
+        let key = self.request_key();
+        self.has_forged = true;
         // The kind of a reply, and the token of that call, more often than others.
         let kind = if kind < 128 { 4 } else { kind % 64 };
         let token = if token < 128 { ticket.token().into() } else { token };
@@ -74,10 +75,21 @@ impl World {
         Some(())
     }
 
-    fn publish(&self, side: u8, position: Option<u64>, head: u64, rest: &[u64]) {
+    /// Of the request ring that the client writes, as far as it says so.
+    fn request_key(&self) -> u64 {
+        let epochs = self.channel.status().epochs();
+        if self.channel.shared().requests().claims().producing == epochs.spare() {
+            key(self.spare_secret, epochs.spare())
+        } else {
+            key(self.request_secret, epochs.requests)
+        }
+    }
+
+    fn publish(&mut self, side: u8, position: Option<u64>, head: u64, rest: &[u64]) {
+        self.has_forged |= side & 1 == 0;
         let epochs = self.channel.status().epochs();
         let (data, claims, key) = if side & 1 == 0 {
-            let key = key(self.request_secret, epochs.requests());
+            let key = self.request_key();
             (self.channel.requests(), self.channel.shared().requests().claims(), key)
         } else {
             let key = key(self.reply_secret, epochs.replies());

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use atoll_ipc::channel::Layout;
 use atoll_ipc::client::Client;
-use atoll_ipc::record::Kind;
+use atoll_ipc::record::RequestKind;
 
 use super::*;
 use crate::channel::ChannelMemory;
@@ -49,7 +49,7 @@ impl Fixture {
     /// Expects an ask and lets the server have it. Returns the position just behind it.
     fn ask(&mut self, expected: Ask) -> u64 {
         assert_eq!(self.next(), Next::Ask(expected));
-        let ticket = self.ring.request(Kind::Call, 1, 0, |_| ()).unwrap();
+        let ticket = self.ring.request(RequestKind::Call, 1, 0, |_| ()).unwrap();
         self.connection.was_asked(ticket, expected);
         assert_eq!(self.next(), Next::Wait);
         u64::from(ticket.token()) * 16 + 16
@@ -243,7 +243,7 @@ fn what_the_dead_server_had_begun_cannot_go_on() {
         fixture.send(b"rest");
         let Next::Ask(ask) = fixture.next() else { panic!("{standing:?}") };
         assert!(ask.continues);
-        let ticket = fixture.ring.request(Kind::Call, 1, 0, |_| ()).unwrap();
+        let ticket = fixture.ring.request(RequestKind::Call, 1, 0, |_| ()).unwrap();
         fixture.connection.was_asked(ticket, ask);
         assert!(!fixture.connection.server_restarted(0), "not even if it was not read");
     }
