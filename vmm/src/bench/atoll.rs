@@ -4,7 +4,9 @@
 //! how it went. So nothing of the VMM is on the way of what is measured.
 
 mod cases;
+mod clock;
 mod floor;
+mod gateway;
 mod rings;
 mod system;
 
@@ -25,7 +27,7 @@ use super::wire::{Case, Cpus, Suite, Wait};
 use crate::manifest::ManifestError;
 use crate::system::SystemError;
 
-pub use cases::{RAW, RINGS, TYPED};
+pub use cases::{GATEWAY, RAW, RINGS, TYPED};
 use system::{Told, measure_in_system};
 
 /// Why Atoll could not be measured.
@@ -40,6 +42,9 @@ pub enum AtollError {
     /// A domain did not do its work.
     #[error("the load domain did not answer: {0}")]
     Load(#[from] IpcError),
+    /// The bare ring did not carry what it should.
+    #[error("the bare ring failed: {0}")]
+    Ring(IpcError),
     /// The images are of another version.
     #[error("{0}; build the images anew (`cargo xtask images`)")]
     Bind(#[from] BindError),
@@ -101,10 +106,11 @@ impl Subject for Atoll {
     }
 
     fn measure(&mut self, case: &Case) -> Result<Sample, MeasureError> {
-        if case.subject == RINGS {
-            return Ok(rings::measure(case, self.millis)?);
-        }
-        Ok(self.in_domains(case)?)
+        Ok(match case.subject.as_str() {
+            RINGS => rings::measure(case, self.millis),
+            GATEWAY => gateway::measure(&self.images, case, self.millis),
+            _ => self.in_domains(case),
+        }?)
     }
 
     fn numbers(&mut self) -> Vec<Number> {

@@ -3,7 +3,7 @@
 
 mod judge;
 
-use super::wire::{Cpus, Suite, Wait};
+use super::wire::{Case, Cpus, Suite, Wait};
 
 pub(super) use judge::judge;
 pub use judge::{BarResult, Side, Verdict};
@@ -83,6 +83,44 @@ struct Pick {
     batch: u32,
     /// A size of its own, whatever that of the bar.
     size: Option<usize>,
+}
+
+impl Pick {
+    /// Whether a case is meant, where the bar is held against messages of this size.
+    fn means(&self, case: &Case, size: usize) -> bool {
+        (case.suite, case.subject.as_str()) == (self.suite, self.subject)
+            && (case.size, case.cpus) == (self.size.unwrap_or(size), self.cpus)
+            && (case.batch, case.clients) == (self.batch, 1)
+            && self.wait.is_none_or(|wait| wait == case.wait)
+    }
+}
+
+impl Compare {
+    /// The cases whose figures are compared.
+    fn picks(&self) -> impl Iterator<Item = &Pick> {
+        let (first, second) = match self {
+            Self::Slower(_, pick, Term::Case(other))
+            | Self::Faster(_, pick, Term::Case(other))
+            | Self::Rate(pick, other) => (Some(pick), Some(other)),
+            Self::Slower(_, pick, Term::Number(_)) | Self::Faster(_, pick, Term::Number(_)) => {
+                (Some(pick), None)
+            }
+            Self::Number(_) => (None, None),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
+impl Bar {
+    /// Whether its verdict depends on a case.
+    fn needs(&self, case: &Case) -> bool {
+        self.compare.picks().any(|pick| self.sizes.iter().any(|&size| pick.means(case, size)))
+    }
+}
+
+/// Whether the verdict on any bar depends on a case.
+pub(super) fn need(case: &Case) -> bool {
+    BARS.iter().any(|bar| bar.needs(case))
 }
 
 const fn round_trip(subject: &'static str, wait: Wait, cpus: Cpus) -> Pick {

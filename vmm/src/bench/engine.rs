@@ -1,16 +1,22 @@
-//! The run: all cases of all subjects, interleaved, round by round, each between two probes.
+//! The run: all cases of all subjects, interleaved, round by round, each between two probes; then
+//! some more rounds of what lacks any that count.
 
 use thiserror::Error;
 
-use super::placement::{Placement, PlacementError, probe};
+use super::choice::Choice;
+use super::placement::{Class, Placement, PlacementError, probe};
 use super::reference::is_timed;
-use super::report::{Measured, Report};
+use super::report::{Measured, Report, placements};
 use super::selection::Selection;
 use super::subject::{Number, Sample, Subject};
 use super::wire::{Case, Wait};
+use super::{bars, layers};
 
 /// A case that failed this often is not tried again: what hangs would take a deadline each round.
 const FAILURES_MAX: usize = 2;
+/// A case that something depends on is measured further while fewer rounds than this count: of two
+/// it is not known which one was disturbed.
+const ENOUGH: usize = 3;
 
 /// Why there is no report.
 #[derive(Debug, Error)]
@@ -31,8 +37,11 @@ pub enum RunError {
 pub struct Plan {
     /// Which cases.
     pub selection: Selection,
-    /// How often each.
+    /// How often each. A case that bars or layers depend on may be measured as often again, if too
+    /// few of its rounds count.
     pub rounds: u32,
+    /// The class whose rounds count; None for that of most rounds.
+    pub placement: Option<Class>,
 }
 
 /// How far a run is, told before each measurement.
@@ -75,25 +84,75 @@ fn run_with(
     watch: &mut dyn FnMut(Step<'_>),
     probe: Probe<'_>,
 ) -> Result<Report, RunError> {
-    let mut jobs = jobs(subjects, &plan.selection)?;
-    let total = jobs.len() as u64 * u64::from(plan.rounds);
+    let jobs = jobs(subjects, &plan.selection)?;
     // Nothing happens between two measurements: the probe after one is that before the next.
-    let mut before = probe()?;
-    let mut done = 0;
+    let before = probe()?;
+    let total = jobs.len() as u64 * u64::from(plan.rounds);
+    let mut course = Course { subjects, jobs, watch, probe, before, done: 0, total };
     for round in 1..=plan.rounds {
-        // Every other round runs backwards, so that no case always follows the same one.
-        let forth = 0..jobs.len();
-        let order: Vec<usize> =
-            if round % 2 == 1 { forth.collect() } else { forth.rev().collect() };
-        for index in order {
-            let Job { subject, measured } = &mut jobs[index];
-            watch(Step { done, total, round, case: &measured.case });
-            before = measure(&mut *subjects[*subject], measured, before, probe)?;
-            done += 1;
-        }
+        course.round(round, (0..course.jobs.len()).collect())?;
     }
+    course.make_up(plan)?;
+    let Course { subjects, jobs, .. } = course;
     let numbers: Vec<Number> = subjects.iter_mut().flat_map(|subject| subject.numbers()).collect();
-    Ok(Report::new(plan.rounds, jobs.into_iter().map(|job| job.measured).collect(), numbers))
+    let measured = jobs.into_iter().map(|job| job.measured).collect();
+    Ok(Report::new(plan.rounds, plan.placement, measured, numbers))
+}
+
+/// A run under way.
+struct Course<'a> {
+    subjects: &'a mut [Box<dyn Subject>],
+    jobs: Vec<Job>,
+    watch: &'a mut dyn FnMut(Step<'_>),
+    probe: Probe<'a>,
+    /// The last probe.
+    before: Option<f64>,
+    done: u64,
+    total: u64,
+}
+
+impl Course<'_> {
+    /// Measures some jobs once. Every other round runs backwards, so that no case always follows
+    /// the same one.
+    fn round(&mut self, round: u32, mut order: Vec<usize>) -> Result<(), PlacementError> {
+        if round.is_multiple_of(2) {
+            order.reverse();
+        }
+        for index in order {
+            let Job { subject, measured } = &mut self.jobs[index];
+            let (done, total) = (self.done, self.total);
+            (self.watch)(Step { done, total, round, case: &measured.case });
+            let subject = &mut *self.subjects[*subject];
+            self.before = measure(subject, measured, self.before, self.probe)?;
+            self.done += 1;
+        }
+        Ok(())
+    }
+
+    /// Measures as many rounds again, at most, of those jobs that lack rounds that count.
+    fn make_up(&mut self, plan: &Plan) -> Result<(), PlacementError> {
+        for further in 1..=plan.rounds {
+            let lacking = self.lacking(plan);
+            if lacking.is_empty() {
+                break;
+            }
+            self.total += lacking.len() as u64;
+            self.round(plan.rounds + further, lacking)?;
+        }
+        Ok(())
+    }
+
+    fn lacking(&self, plan: &Plan) -> Vec<usize> {
+        let all = placements(self.jobs.iter().map(|job| &job.measured));
+        let choice = Choice::among(&all, plan.placement);
+        let enough = ENOUGH.min(plan.rounds as usize);
+        let lacks = |measured: &Measured| {
+            measured.failures.len() < FAILURES_MAX
+                && (bars::need(&measured.case) || layers::need(&measured.case))
+                && measured.kept(&choice).count() < enough
+        };
+        (0..self.jobs.len()).filter(|&index| lacks(&self.jobs[index].measured)).collect()
+    }
 }
 
 /// One measurement, unless its case is given up. Returns the probe after it.
@@ -201,7 +260,7 @@ mod tests {
     }
 
     fn plan(rounds: u32) -> Plan {
-        Plan { selection: Selection::default(), rounds }
+        Plan { selection: Selection::default(), rounds, placement: None }
     }
 
     fn far_apart() -> Result<Option<f64>, PlacementError> {
@@ -227,12 +286,51 @@ mod tests {
     fn each_measurement_stands_between_two_probes() {
         let asked = Rc::default();
         let mut subjects = [fake("a", false, &asked)];
-        let mut probes = [225.0, 230.0, 50.0, 45.0, 48.0].into_iter();
+        let mut probes = [225.0, 230.0, 75.0, 70.0, 72.0].into_iter();
         let mut probe = || Ok(probes.next());
         let report = run_with(&mut subjects, &plan(2), &mut |_| {}, &mut probe).unwrap();
         let counts: Vec<_> = report.classes.values().copied().collect();
         // One before the change, one across it, two after.
         assert_eq!(counts, [1, 2, 1]);
+    }
+
+    /// Probes of a machine that moves its CPUs after so many of them.
+    fn moving(after: usize) -> impl FnMut() -> Result<Option<f64>, PlacementError> {
+        let mut probes = 0;
+        move || {
+            probes += 1;
+            Ok(Some(if probes <= after { 225.0 } else { 70.0 }))
+        }
+    }
+
+    /// How often each of two cases is measured if the CPUs move after some probes: one that bars
+    /// need, and one that nothing needs.
+    fn counts(rounds: u32, placement: Option<Class>, after: usize) -> (usize, usize, Report) {
+        let asked = Rc::default();
+        let mut subjects = [fake("pipe", false, &asked)];
+        let plan = Plan { placement, ..plan(rounds) };
+        let mut probe = moving(after);
+        let report = run_with(&mut subjects, &plan, &mut |_| {}, &mut probe).unwrap();
+        let count = |what: &str| asked.borrow().iter().filter(|asked| *asked == what).count();
+        (count("pipe 64"), count("pipe 8"), report)
+    }
+
+    #[test]
+    fn what_bars_need_is_measured_further_until_enough_rounds_count() {
+        // The CPUs move after four rounds, so most are far.
+        assert_eq!(counts(6, None, 9).0, 6);
+        let (needed, other, report) = counts(6, Some(Class::Near), 9);
+        assert_eq!((needed, other), (7, 6));
+        let kept: Vec<_> = report.cases.iter().map(|case| (case.case.size, case.kept)).collect();
+        assert_eq!(kept, [(8, 1), (64, 3)]);
+    }
+
+    #[test]
+    fn it_is_measured_as_often_again_at_most() {
+        let (needed, other, report) = counts(4, Some(Class::Siblings), 100);
+        assert_eq!((needed, other), (8, 4));
+        assert!(report.cases.iter().all(|case| case.elsewhere && case.figures.is_none()));
+        assert_eq!((report.class, report.classes[&Class::Far]), (Class::Siblings, 12));
     }
 
     #[test]
@@ -250,7 +348,7 @@ mod tests {
     fn nothing_to_measure_is_told_by_what_there_would_be() {
         let asked = Rc::default();
         let run = |subjects: &mut [Box<dyn Subject>], selection| {
-            let plan = Plan { selection, rounds: 1 };
+            let plan = Plan { selection, rounds: 1, placement: None };
             run_with(subjects, &plan, &mut |_| {}, &mut far_apart).unwrap_err().to_string()
         };
         let nothing = "there is nothing to measure; name a program of peers with --peers";

@@ -37,6 +37,7 @@ pub(crate) fn result(case: Case, rounds: &[Sample]) -> CaseResult {
     CaseResult {
         kept: rounds.len(),
         left_out: 0,
+        strays: 0,
         elsewhere: false,
         failures: Vec::new(),
         figures: Figures::of(case.size, rounds),

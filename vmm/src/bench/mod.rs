@@ -15,10 +15,12 @@
 //! | [`selection`] | which cases are measured |
 //! | [`engine`] | the rounds, interleaved |
 //! | [`placement`] | where the host has put the two CPUs |
+//! | [`choice`] | which rounds make figures |
 //! | [`histogram`] | times as text |
 //! | [`statistics`] | what the rounds amount to |
 //! | [`reference`](mod@reference) | what a case is compared with in tables |
 //! | [`bars`] | what is asked of Atoll, and whether it holds |
+//! | [`layers`] | what each layer of a message's way adds |
 //! | [`report`] | the whole result |
 //! | [`host`] | where a run was made |
 //! | [`form`] | cases and figures in words |
@@ -27,16 +29,21 @@
 //!
 //! Each case is measured once a round, and rounds follow each other, so that whatever else goes on
 //! here disturbs all alike. A probe before and after each measurement tells how far apart the two
-//! CPUs are: only measurements of one class are compared.
+//! CPUs are: only measurements of one class are compared. Cases that lack rounds of that class in
+//! the end are given some more.
+
+use crate::machine::processors;
 
 pub mod atoll;
 pub mod bars;
+pub mod choice;
 pub mod engine;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod form;
 pub mod histogram;
 pub mod host;
+pub mod layers;
 pub mod peers;
 pub mod placement;
 pub mod plot;

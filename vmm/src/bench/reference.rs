@@ -47,9 +47,6 @@ fn of(result: &CaseResult, all: &[CaseResult]) -> Option<Relative> {
     let reference = all
         .iter()
         .find(|other| other.case.subject == to && is_measure_of(&other.case, &result.case))?;
-    if reference.elsewhere != result.elsewhere {
-        return None;
-    }
     let ratio = ratio(result.figures.as_ref()?, reference.figures.as_ref()?)?;
     Some(Relative { to, ratio })
 }
@@ -132,12 +129,12 @@ mod tests {
     }
 
     #[test]
-    fn figures_measured_elsewhere_are_not_compared() {
+    fn nothing_is_compared_with_what_has_no_figures() {
         let mut cases = vec![
             result(case(Suite::OneWay, "memcpy", 64), &[Sample::Rate(1.0)]),
             result(case(Suite::OneWay, "pipe", 64), &[Sample::Rate(1.0)]),
         ];
-        cases[1].elsewhere = true;
+        (cases[0].elsewhere, cases[0].figures) = (true, None);
         compare(&mut cases);
         assert_eq!(cases[1].relative, None);
     }

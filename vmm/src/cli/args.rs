@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 
+use crate::bench::placement::Class;
 use crate::bench::wire::{Suite, Wait};
 use crate::exit_code::ExitCode;
 use crate::manifest::{DomainName, SystemName};
@@ -92,8 +93,10 @@ Measure communication: round trips, throughput, sleeping and waking.
 
 Every case is measured once a round, and all take turns, so that whatever else goes on disturbs all \
 alike. Before and after each measurement a probe tells how far apart the host has put the two CPUs; \
-figures are made only of rounds in which they were where they were most of the time. The two sides \
-run on the first two CPUs that this process may use: `taskset` chooses them.
+figures are made only of rounds in which they were where they were most of the time, or where \
+--placement says. A case that bars or layers need is measured further, as often again at most, while \
+fewer than three of its rounds count. The two sides run on the first two CPUs that this process may \
+use: `taskset` chooses them.
 
 Figures of times are told for the lowest, the median and the highest round. Compare lowest rounds: \
 what disturbs a round only ever makes it slower.
@@ -122,6 +125,8 @@ Exit codes:
 pub(super) const SUITES: &[&str] = &["round-trip", "one-way", "lent", "calls", "chain"];
 /// The ways to wait, likewise.
 pub(super) const WAITS: &[&str] = &["polling", "adaptive", "blocking"];
+/// The classes of placement that can be asked for, likewise.
+pub(super) const PLACEMENTS: &[&str] = &["siblings", "near", "far"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct IpcArgs {
@@ -137,7 +142,8 @@ pub(super) struct IpcArgs {
     /// Only these suites
     #[arg(long = "suite", value_name = "SUITE", value_delimiter = ',', value_parser = named::<Suite>(SUITES))]
     pub(super) suites: Vec<Suite>,
-    /// Only these subjects: `atoll`, `atoll raw`, or a peer by its name
+    /// Only these subjects: `atoll`, `atoll raw`, `atoll ring`, `atoll gateway`, or a peer by its
+    /// name
     #[arg(long = "subject", value_name = "NAME", value_delimiter = ',')]
     pub(super) subjects: Vec<String>,
     /// Only messages of these sizes: `64`, `4Ki`, `1Mi`
@@ -146,8 +152,8 @@ pub(super) struct IpcArgs {
     /// Only sides that wait in these ways
     #[arg(long = "wait", value_name = "WAY", value_delimiter = ',', value_parser = named::<Wait>(WAITS))]
     pub(super) waits: Vec<Wait>,
-    /// Directory of the images of Atoll's own load and echo servers; without it, only others are
-    /// measured
+    /// Directory of the images of Atoll's own servers load, echo, relay and kv; without it, only
+    /// others are measured
     #[arg(long, value_name = "DIR", env = "ATOLL_IMAGES")]
     pub(super) images: Option<PathBuf>,
     /// The program that measures others beside Atoll
@@ -156,6 +162,10 @@ pub(super) struct IpcArgs {
     /// Put pictures into this directory, each as SVG and as PNG
     #[arg(long, value_name = "DIR")]
     pub(super) plot: Option<PathBuf>,
+    /// Make figures of rounds with the CPUs placed so, instead of as in most rounds: as threads of
+    /// one core, on cores that share a cache, on cores that do not
+    #[arg(long, value_name = "CLASS", value_parser = named::<Class>(PLACEMENTS))]
+    pub(super) placement: Option<Class>,
     /// Fail if a bar is missed or a case fails
     #[arg(long)]
     pub(super) strict: bool,

@@ -69,6 +69,7 @@ fn plan(args: &IpcArgs) -> Plan {
     let usual = if args.quick { QUICK_ROUNDS } else { ROUNDS };
     Plan {
         rounds: args.rounds.unwrap_or(usual),
+        placement: args.placement,
         selection: Selection {
             suites: args.suites.clone(),
             subjects: args.subjects.clone(),
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
     use crate::bench::fixture::script;
     use crate::bench::wire::{Suite, Wait};
-    use crate::cli::args::{Args, Command, SUITES, WAITS};
+    use crate::cli::args::{Args, Command, PLACEMENTS, SUITES, WAITS};
     use clap::Parser;
 
     fn parsed(arguments: &[&str]) -> IpcArgs {
@@ -142,11 +143,11 @@ mod tests {
             "--wait",
             "blocking",
         ]);
-        let Plan { selection, rounds } = plan(&args);
+        let Plan { selection, rounds, placement } = plan(&args);
         assert_eq!(selection.suites, [Suite::OneWay, Suite::Lent, Suite::Chain]);
         assert_eq!(selection.subjects, ["atoll raw", "pipe"]);
         assert_eq!((selection.sizes, selection.waits), (vec![8, 4096], vec![Wait::Blocking]));
-        assert_eq!((rounds, selection.quick), (ROUNDS, false));
+        assert_eq!((rounds, selection.quick, placement), (ROUNDS, false, None));
     }
 
     #[test]
@@ -156,6 +157,10 @@ mod tests {
         }
         for name in WAITS {
             assert_eq!(parsed(&["--wait", name]).waits.len(), 1);
+        }
+        for name in PLACEMENTS {
+            let placement = plan(&parsed(&["--placement", name])).placement;
+            assert_eq!(placement.map(|class| class.to_string()).as_deref(), Some(*name));
         }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Everything is measured beside its peer in one run, for on a shared machine only ratios mean anything.
 
+mod bracket;
 mod control;
 mod cpu;
 mod figures;
@@ -10,8 +11,13 @@ mod kv;
 mod load;
 mod machine;
 mod peers;
+/// The probe, and what it tells of the CPUs. The file is the VMM's; it is taken as it is, with the
+/// one that it builds on, so that the builder need not be built with the whole VMM.
+#[path = "../../../../vmm/src/bench/placement.rs"]
 mod placement;
 mod plain;
+#[path = "../../../../vmm/src/machine/processors.rs"]
+mod processors;
 mod resp;
 mod restart;
 mod system;
@@ -109,7 +115,7 @@ impl<T: Serialize> Record<T> {
         println!("{}; redis-server {redis_version}", machine.sentence());
         println!(
             "load average before {before:.2}, after {after:.2}\n{}\n\n{report}",
-            placement::NOTE
+            bracket::NOTE
         );
         if let Some(path) = json {
             let text = serde_json::to_string_pretty(self)?;

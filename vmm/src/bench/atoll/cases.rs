@@ -8,6 +8,8 @@ pub const TYPED: &str = "atoll";
 pub const RAW: &str = "atoll raw";
 /// The bare rings, between two threads of the VMM.
 pub const RINGS: &str = "atoll ring";
+/// From a process's socket through a gateway to a domain.
+pub const GATEWAY: &str = "atoll gateway";
 
 const KI: usize = 1 << 10;
 const SIZES: [usize; 8] = [0, 8, 64, 256, KI, 4 * KI, 64 * KI, KI * KI];
@@ -39,7 +41,10 @@ fn round_trips() -> Vec<Case> {
         }
     }
     for size in [8, 64] {
-        cases.push(case(Suite::RoundTrip, RINGS, size, Wait::Polling, Cpus::Two));
+        let two = |subject, wait| case(Suite::RoundTrip, subject, size, wait, Cpus::Two);
+        cases.push(two(RINGS, Wait::Polling));
+        cases.push(two(RAW, Wait::Blocking));
+        cases.extend([Wait::Polling, Wait::Blocking].map(|wait| two(GATEWAY, wait)));
     }
     cases
 }

@@ -53,8 +53,11 @@ pub enum Verdict {
     MustMet,
     /// Less than what must be.
     Missed,
-    /// One of the two was not measured, or not in the same place.
+    /// One of the two was not measured.
     NotMeasured,
+    /// One of the two was measured, but never while the CPUs were where the others' figures are
+    /// from.
+    NotMeasuredHere,
 }
 
 impl Side {
@@ -118,7 +121,11 @@ impl Found<'_> {
             size: worst.and_then(|(size, _)| size),
             sizes_compared: compared.len(),
             sizes: bar.sizes,
-            verdict: verdict(bar, side, worst.map(|(_, figure)| figure)),
+            verdict: match worst {
+                Some((_, figure)) => verdict(bar, side, figure),
+                None if self.was_elsewhere(bar) => Verdict::NotMeasuredHere,
+                None => Verdict::NotMeasured,
+            },
         }
     }
 
@@ -155,34 +162,32 @@ impl Found<'_> {
         rates.map(|rates| rates.messages.median).max_by(f64::total_cmp)
     }
 
-    /// The figures of all cases that are meant. Those measured elsewhere are not to be compared.
+    /// Whether something that was to be compared has rounds, but none that makes figures.
+    fn was_elsewhere(&self, bar: &Bar) -> bool {
+        self.cases.iter().any(|result| result.elsewhere && bar.needs(&result.case))
+    }
+
+    /// The figures of all cases that are meant.
     fn figures(&self, pick: &Pick, size: usize) -> impl Iterator<Item = &Figures> {
-        let size = pick.size.unwrap_or(size);
-        let meant = move |result: &&CaseResult| {
-            let case = &result.case;
-            !result.elsewhere
-                && (case.suite, case.subject.as_str()) == (pick.suite, pick.subject)
-                && (case.size, case.cpus) == (size, pick.cpus)
-                && (case.batch, case.clients) == (pick.batch, 1)
-                && pick.wait.is_none_or(|wait| wait == case.wait)
-        };
+        let meant = move |result: &&CaseResult| pick.means(&result.case, size);
         self.cases.iter().filter(meant).filter_map(|result| result.figures.as_ref())
     }
 }
 
-fn verdict(bar: &Bar, side: Side, figure: Option<f64>) -> Verdict {
-    match figure {
-        None => Verdict::NotMeasured,
-        Some(figure) if side.holds(figure, bar.goal.unwrap_or(bar.must)) => Verdict::GoalMet,
-        Some(figure) if side.holds(figure, bar.must) => Verdict::MustMet,
-        Some(_) => Verdict::Missed,
+fn verdict(bar: &Bar, side: Side, figure: f64) -> Verdict {
+    if side.holds(figure, bar.goal.unwrap_or(bar.must)) {
+        Verdict::GoalMet
+    } else if side.holds(figure, bar.must) {
+        Verdict::MustMet
+    } else {
+        Verdict::Missed
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::bars::{EXITS_PER_CALL, FLOOR_ONE_CPU};
+    use crate::bench::bars::{EXITS_PER_CALL, FLOOR_ONE_CPU, need};
     use crate::bench::fixture::{case, result, times};
     use crate::bench::subject::Sample;
     use crate::bench::wire::{Case, Cpus, Suite, Wait};
@@ -293,17 +298,33 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_met_by_what_was_not_measured_or_was_measured_elsewhere() {
-        let all_unknown = |cases: &[CaseResult]| {
-            judge(cases, &BTreeMap::new())
+    fn nothing_is_met_by_what_was_not_measured_or_never_in_the_same_place() {
+        assert!(
+            judge(&[], &BTreeMap::new())
                 .iter()
                 .all(|bar| bar.verdict == Verdict::NotMeasured && bar.figure.is_none())
-        };
-        assert!(all_unknown(&[]));
+        );
         let mut cases = [trip("atoll", 100), trip("ping-pong", 200)];
-        assert!(!all_unknown(&cases));
-        cases[0].elsewhere = true;
-        assert!(all_unknown(&cases));
+        let against = |cases: &[CaseResult], reference| {
+            let bar = bar(cases, "call, typed", reference);
+            (bar.verdict, bar.figure)
+        };
+        let floor = "cache-line ping-pong, threads";
+        assert_eq!(against(&cases, floor), (Verdict::GoalMet, Some(0.5)));
+        (cases[1].elsewhere, cases[1].figures) = (true, None);
+        assert_eq!(against(&cases, floor), (Verdict::NotMeasuredHere, None));
+        assert_eq!(against(&cases, "two rtrb rings, threads"), (Verdict::NotMeasured, None));
+    }
+
+    #[test]
+    fn bars_need_what_they_compare_and_nothing_else() {
+        let trip = |subject, size| case(Suite::RoundTrip, subject, size);
+        assert!(need(&trip("atoll", 8)) && need(&trip("ping-pong", 8)));
+        assert!(!need(&trip("atoll", 64)) && !need(&trip("crossbeam", 8)));
+        let blocking = Case { wait: Wait::Blocking, cpus: Cpus::One, ..trip("atoll", 8) };
+        assert!(need(&blocking));
+        assert!(need(&case(Suite::Lent, "atoll raw", 4096)));
+        assert!(!need(&Case { batch: 32, ..case(Suite::OneWay, "pipe", 64) }));
     }
 
     #[test]

@@ -149,7 +149,7 @@ mod tests {
             measured(case(Suite::Lent, "rtrb", 64), 1.0),
             measured(case(Suite::OneWay, "rtrb", 0), 5e6),
         ];
-        let report = Report::new(1, all, Vec::new());
+        let report = Report::new(1, None, all, Vec::new());
         let messages = series(&report, Suite::OneWay, Scale::MESSAGES);
         let key = |name: &str| ("rtrb".to_owned(), name.to_owned());
         assert_eq!(messages[&key("rtrb")], [(0, 5e6), (64, 2e6), (1024, 1e6)]);

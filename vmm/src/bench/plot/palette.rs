@@ -19,10 +19,11 @@ pub(super) struct Look {
     pub(super) ours: bool,
 }
 
-const KNOWN: [(&str, (u8, u8, u8), Marker); 14] = [
+const KNOWN: [(&str, (u8, u8, u8), Marker); 15] = [
     ("atoll", (200, 30, 30), Marker::Disc),
     ("atoll raw", (235, 110, 40), Marker::Triangle),
     ("atoll ring", (225, 160, 30), Marker::Cross),
+    ("atoll gateway", (150, 20, 90), Marker::Triangle),
     ("ping-pong", (70, 70, 70), Marker::Disc),
     ("memcpy", (140, 140, 140), Marker::Triangle),
     ("rtrb", (0, 90, 170), Marker::Disc),

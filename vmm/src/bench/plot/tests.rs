@@ -80,7 +80,7 @@ fn report() -> Report {
         all.push(flow(Suite::Lent, "atoll raw", size, 2e7 + size as f64));
         all.push(flow(Suite::Lent, "iceoryx2 pub-sub", size, 1.8e6));
     }
-    Report::new(1, all, Vec::new())
+    Report::new(1, None, all, Vec::new())
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn each_picture_is_a_file_of_lines_and_one_of_pixels() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().join("new/plots");
     let only = ["eventfd", "pipe"].map(|subject| trip(subject, 8, Wait::Blocking, 8_000));
-    let files = write(&Report::new(1, only.into(), Vec::new()), &place).unwrap();
+    let files = write(&Report::new(1, None, only.into(), Vec::new()), &place).unwrap();
     let path = |kind| place.join("round-trip-blocking").with_extension(kind);
     assert_eq!(files, [path("svg"), path("png")]);
     let svg = fs::read_to_string(&files[0]).unwrap();
@@ -124,10 +124,12 @@ fn each_picture_is_a_file_of_lines_and_one_of_pixels() {
 #[test]
 fn what_was_not_measured_makes_no_picture() {
     let directory = tempfile::tempdir().unwrap();
-    let only = Report::new(1, vec![flow(Suite::Lent, "atoll raw", 64, 1e6)], Vec::new());
+    let only = Report::new(1, None, vec![flow(Suite::Lent, "atoll raw", 64, 1e6)], Vec::new());
     let names: Vec<_> = pictures(&only).unwrap().iter().map(|picture| picture.name).collect();
     assert_eq!(names, ["lent-messages"]);
-    assert!(write(&Report::new(1, Vec::new(), Vec::new()), directory.path()).unwrap().is_empty());
+    assert!(
+        write(&Report::new(1, None, Vec::new(), Vec::new()), directory.path()).unwrap().is_empty()
+    );
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The report for people: a table for each suite, then the bars.
+//! The report for people: a table for each suite, then what layers cost, then the bars.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use crate::bench::bars::{BarResult, Side, Verdict};
 use crate::bench::form;
+use crate::bench::layers::Layer;
 use crate::bench::reference;
 use crate::bench::report::{CaseResult, Report};
 use crate::bench::statistics::Figures;
@@ -28,10 +29,11 @@ pub(super) fn print(report: &Report, files: &[PathBuf], out: &mut dyn Write) -> 
         rest = after;
     }
     if report.cases.iter().any(|case| case.elsewhere) {
-        writeln!(out, "* measured with the CPUs elsewhere: not to be compared with the others")?;
+        writeln!(out, "* every round of it is left out: --placement chooses another class")?;
     }
     print_failures(report, out)?;
     print_numbers(report, out)?;
+    print_layers(&report.layers, out)?;
     print_bars(&report.bars, out)?;
     files.iter().try_for_each(|file| writeln!(out, "wrote {}", file.display()))
 }
@@ -54,13 +56,27 @@ fn print_head(report: &Report, out: &mut dyn Write) -> io::Result<()> {
         let all = [probes.lowest, probes.median, probes.highest].map(form::time);
         writeln!(out, "{head}probes{head:#}     {}: lowest, median, highest", all.join(", "))?;
     }
-    let left_out = report.left_out();
-    let class = report.class;
     writeln!(
         out,
-        "{head}figures{head:#}    of class {class}, since only one class is compared; \
-         {left_out} left out"
+        "{head}figures{head:#}    of class {}, since only one class is compared; {}",
+        report.class,
+        left_out(report)
     )
+}
+
+/// How many measurements make no figures, and why.
+fn left_out(report: &Report) -> String {
+    let (elsewhere, strays) = (report.left_out(), report.strays());
+    match report.probe {
+        Some(probe) if strays > 0 => {
+            let strays = counted(strays as u64, "stray");
+            format!(
+                "left out: {elsewhere} of others, {strays} (probes far from {})",
+                form::time(probe)
+            )
+        }
+        _ => format!("left out: {elsewhere} of others"),
+    }
 }
 
 /// What makes a table: a suite, and what its cases are compared with.
@@ -139,6 +155,7 @@ fn figures(result: &CaseResult, count: usize) -> Vec<Cell> {
             let bytes = form::three_digits(rates.gigabytes.median);
             all.into_iter().chain([bytes]).map(cell).collect()
         }
+        (None, _) if result.elsewhere => Vec::new(),
         // It failed, or the subject measured something else than the suite is about.
         _ => vec![styled("failed", style::ERROR)],
     };
@@ -181,6 +198,44 @@ fn number(value: f64) -> String {
     if value == 0.0 || value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.3}") }
 }
 
+const LAYER_COLUMNS: [(&str, Align); 7] = [
+    ("LAYER", Align::Left),
+    ("SIZE", Align::Right),
+    ("WAIT", Align::Left),
+    ("OF", Align::Left),
+    ("LESS", Align::Left),
+    ("LOWEST", Align::Right),
+    ("MEDIAN", Align::Right),
+];
+
+fn print_layers(layers: &[Layer], out: &mut dyn Write) -> io::Result<()> {
+    if layers.is_empty() {
+        return Ok(());
+    }
+    let (head, dim) = (style::HEAD, style::DIM);
+    let note = "differences of p50, of the lowest and of the median rounds";
+    writeln!(out, "\n{head}what each layer costs a round trip{head:#}  {dim}{note}{dim:#}")?;
+    let mut table = Table::new(&LAYER_COLUMNS);
+    for layer in layers {
+        table.row(vec![
+            cell(layer.layer),
+            cell(form::size(layer.size)),
+            cell(form::wait(layer.wait)),
+            cell(layer.of),
+            cell(layer.less.unwrap_or(NONE)),
+            cell(difference(layer.lowest)),
+            cell(difference(layer.median)),
+        ]);
+    }
+    table.print("", out)
+}
+
+/// A time that may be less than nothing.
+fn difference(nanoseconds: f64) -> String {
+    let sign = if nanoseconds < 0.0 { "-" } else { "" };
+    format!("{sign}{}", form::time(nanoseconds.abs()))
+}
+
 const BAR_COLUMNS: [(&str, Align); 7] = [
     ("BAR", Align::Left),
     ("AGAINST", Align::Left),
@@ -214,6 +269,7 @@ fn bar_row(bar: &BarResult) -> Vec<Cell> {
         Verdict::MustMet => ("met, not the goal", style::WARN),
         Verdict::Missed => ("missed", style::ERROR),
         Verdict::NotMeasured => ("not measured", style::DIM),
+        Verdict::NotMeasuredHere => ("not measured here", style::WARN),
     };
     let figure = if bar.sizes.is_empty() { form::three_digits } else { ratio };
     let goal = bar.goal.map(figure);

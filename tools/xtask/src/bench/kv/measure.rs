@@ -8,10 +8,11 @@ use anyhow::{Context, Result, ensure};
 
 use super::{DEPTHS, Depth, Pair, Results, Run, TESTS};
 use crate::bench::Setting;
+use crate::bench::bracket;
 use crate::bench::cpu::{self, Cpu, Threads};
 use crate::bench::load::{self, Load};
 use crate::bench::peers::Peers;
-use crate::bench::placement::{self, Class};
+use crate::bench::placement::Class;
 use crate::bench::plain::Plain;
 use crate::bench::resp::Client;
 use crate::bench::system::System;
@@ -77,7 +78,7 @@ impl Rig<'_> {
     /// Measures both servers; kv first in every other round, lest one always come second.
     fn pair(&mut self, load: Load<'_>, kv_first: bool) -> Result<Pair> {
         let before = self.kv.kv()?;
-        let ((kv, redis), placement) = placement::around(|| {
+        let ((kv, redis), placement) = bracket::around(|| {
             if kv_first {
                 let kv = self.run_kv(load)?;
                 Ok((kv, self.run_redis(load)?))

@@ -188,7 +188,7 @@ mod tests {
     }
 
     fn pair(test: &'static str, pipeline: u32, kv: f64, class: Class) -> Pair {
-        let placement = Placement { class, before: 0.0, after: 0.0 };
+        let placement = Placement { class, before: None, after: None };
         let (kv, redis) = (run(kv), run(1000.0));
         Pair { test, pipeline, placement, kv, redis, exits: 0.125, batch: 15.96 }
     }

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use super::crash::Crasher;
 use super::{Case, Death, Results, Series, idle};
 use crate::bench::Setting;
+use crate::bench::bracket;
 use crate::bench::load;
 use crate::bench::peers::Peers;
-use crate::bench::placement;
 use crate::bench::plain::Plain;
 use crate::bench::resp::{Client, Reply};
 use crate::bench::system::{self, System};
@@ -79,7 +79,7 @@ impl Rig<'_> {
         while left > 0 {
             let rounds = left.min(ROUNDS);
             left -= rounds;
-            let (deaths, placement) = placement::around(|| match loaded {
+            let (deaths, placement) = bracket::around(|| match loaded {
                 true => self.under_load(rounds),
                 false => self.idle(rounds),
             })?;

@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn results(class: Class, deaths: &[(Case, bool, f64)]) -> Results {
-        let placement = Placement { class, before: 0.0, after: 0.0 };
+        let placement = Placement { class, before: None, after: None };
         let deaths =
             deaths.iter().map(|&(case, loaded, micros)| Death { case, loaded, micros, errors: 1 });
         let series = vec![Series { placement, deaths: deaths.collect() }];
