@@ -20,11 +20,13 @@ pub enum ExitCode {
     Unreachable = 6,
     /// The system refused: an unknown domain, or one in the wrong state.
     Refused = 7,
+    /// Domains kept failing until the root group gave up.
+    GaveUp = 8,
 }
 
 impl ExitCode {
     /// Every code, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Success,
         Self::Runtime,
         Self::Usage,
@@ -33,6 +35,7 @@ impl ExitCode {
         Self::Host,
         Self::Unreachable,
         Self::Refused,
+        Self::GaveUp,
     ];
 
     /// What the code means, in a few words.
@@ -46,6 +49,7 @@ impl ExitCode {
             Self::Host => "the host lacks or denies something: KVM, an address, a file",
             Self::Unreachable => "no such system runs, or it cannot be reached",
             Self::Refused => "the system refused: unknown domain, or wrong state",
+            Self::GaveUp => "supervision gave up: restarts did not help",
         }
     }
 }

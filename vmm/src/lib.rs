@@ -17,7 +17,8 @@
 //! | [`channel`] | the shared memory between two ends |
 //! | [`ipc`] | the VMM itself as a client or server of domains |
 //! | [`gateway`] | host sockets in front of a domain's port |
-//! | [`nucleus`] | the running system: lives of domains, supervision |
+//! | [`nucleus`] | the running system: lives of domains |
+//! | [`supervisor`] | what follows when a domain ends: restarts, order, escalation |
 //! | [`system`] | from a manifest to a running system |
 //! | [`journal`] | log lines and events |
 //! | [`control`] | the API to a running system, both ends |
@@ -43,4 +44,5 @@ pub mod journal;
 pub mod machine;
 pub mod manifest;
 pub mod nucleus;
+pub mod supervisor;
 pub mod system;

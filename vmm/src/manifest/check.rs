@@ -8,6 +8,7 @@ use super::name::DomainName;
 use super::nearest::nearest;
 use super::read::invalid;
 use super::source::Span;
+use super::supervision::{NamedPort, SupervisionRule};
 use super::types::{Domain, Manifest, PortRef};
 
 /// What this pass needs to know of a domain's image.
@@ -51,6 +52,11 @@ pub fn check_against(
     for channel in &manifest.channels {
         if let Some(facts) = lookup(&channel.to.domain) {
             check.port(&channel.to, &channel.to_span, &facts, PortKind::Message);
+        }
+    }
+    for named in &manifest.supervision.named_ports {
+        if let Some(facts) = lookup(&named.port.domain) {
+            check.named_port(named, &facts);
         }
     }
     for gateway in &manifest.gateways {
@@ -105,6 +111,20 @@ impl Check<'_> {
             None => {
                 let rule = self.unknown_port(to, facts);
                 self.at(span, rule);
+            }
+        }
+    }
+
+    fn named_port(&mut self, named: &NamedPort, facts: &ImageFacts) {
+        match facts.ports.iter().find(|port| port.name == named.port.port.as_str()) {
+            Some(port) if named.bailout && port.kind == PortKind::Stream => {
+                let port = named.port.to_string();
+                self.at(&named.span, SupervisionRule::BailoutKind { port }.into());
+            }
+            Some(_) => {}
+            None => {
+                let rule = self.unknown_port(&named.port, facts);
+                self.at(&named.span, rule);
             }
         }
     }

@@ -16,8 +16,27 @@ use super::source::Span;
 use super::table::{Found, Integer, Problems, Table, as_integer, wrong_type};
 use super::types::{CpuSet, Domain, DomainSpans, ImageRef, Restart, Vcpus, Wait};
 
-pub(super) const KEYS: [&str; 7] =
-    ["image", "memory", "vcpus", "arguments", "restart", "wait", "cpus"];
+/// All keys of `[domains.NAME]`; those after `cpus` are read with supervision.
+pub(super) const KEYS: [&str; 18] = [
+    "image",
+    "memory",
+    "vcpus",
+    "arguments",
+    "restart",
+    "wait",
+    "cpus",
+    "group",
+    "after",
+    "restart-from",
+    "backoff-first",
+    "backoff-cap",
+    "backoff-free",
+    "start-deadline",
+    "stop-deadline",
+    "watchdog",
+    "bailout",
+    "ports",
+];
 
 /// Text as a name of whichever kind is asked for.
 pub(super) fn name<N: FromStr<Err = NameError>>(
@@ -134,7 +153,7 @@ fn arguments(table: &Table<'_>, problems: &mut Problems) -> Vec<String> {
 }
 
 /// What one of a few words stands for; the default when the key is absent.
-fn word<T: Copy + Default>(
+pub(super) fn word<T: Copy + Default>(
     table: &Table<'_>,
     key: &str,
     words: &[(&'static str, T)],

@@ -10,6 +10,7 @@ use super::areas::AreaError;
 use super::memory::{MemorySize, MemorySizeError};
 use super::name::NameError;
 use super::source::Place;
+use super::supervision::SupervisionRule;
 use super::types::{CpuSet, MaxConnections, Restart, Vcpus, Wait};
 
 /// Why a manifest cannot be used.
@@ -232,6 +233,9 @@ pub enum Rule {
         /// The rule for such sizes.
         error: AreaError,
     },
+    /// A rule about groups, restarts, deadlines or bailouts.
+    #[error(transparent)]
+    Supervision(#[from] SupervisionRule),
     /// More links than a domain's table of channels holds.
     #[error(
         "domain `{domain}` has more than {max} channels and gateways; \
@@ -353,7 +357,7 @@ pub(super) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn hint(nearest: &Option<String>, lead: &str, known: &[String]) -> String {
+pub(super) fn hint(nearest: &Option<String>, lead: &str, known: &[String]) -> String {
     match nearest {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None if known.is_empty() => format!("{lead} none"),

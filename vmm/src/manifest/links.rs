@@ -13,10 +13,10 @@ use super::areas;
 use super::domain::name;
 use super::error::Rule;
 use super::name::{DomainName, PortName};
-use super::nearest::nearest;
+use super::refs;
 use super::source::Span;
 use super::table::{Found, Problems, Table};
-use super::types::{Channel, Gateway, Listen, MaxConnections, PortRef};
+use super::types::{Channel, Gateway, Listen, MaxConnections};
 
 pub(super) const CHANNEL_KEYS: [&str; 5] = ["from", "as", "to", "ring", "buffers"];
 pub(super) const GATEWAY_KEYS: [&str; 3] = ["listen", "to", "max-connections"];
@@ -46,11 +46,15 @@ impl<'a> Links<'a> {
     ) -> Option<Channel> {
         let table = Table::open(entries, "`[[channels]]`", &CHANNEL_KEYS, problems);
         let from = table.required("from", "from = \"DOMAIN\"", problems);
-        let from = from.and_then(|text| Some((self.domain("from", &text, problems)?, text.span)));
+        let from = from.and_then(|text| {
+            Some((refs::domain(self.domains, "from", &text, problems)?, text.span))
+        });
         let alias = table.text("as", problems);
         let alias = alias.map(|text| (name::<PortName>("as", &text, problems), text.span));
         let to = table.required("to", "to = \"DOMAIN:PORT\"", problems);
-        let to = to.and_then(|text| Some((self.port("echo:main", &text, problems)?, text.span)));
+        let to = to.and_then(|text| {
+            Some((refs::port(self.domains, "to", "echo:main", &text, problems)?, text.span))
+        });
         let layout = areas::layout(&table, problems);
         let ((from, from_span), (to, to_span)) = (from?, to?);
         if from == to.domain {
@@ -103,7 +107,9 @@ impl<'a> Links<'a> {
         let listen = table.required("listen", "listen = \"127.0.0.1:6379\"", problems);
         let listen = listen.and_then(|text| self.listen(&text, problems));
         let to = table.required("to", "to = \"DOMAIN:PORT\"", problems);
-        let to = to.and_then(|text| Some((self.port("kv:redis", &text, problems)?, text.span)));
+        let to = to.and_then(|text| {
+            Some((refs::port(self.domains, "to", "kv:redis", &text, problems)?, text.span))
+        });
         let max_connections = max_connections(&table, problems);
         let (listen, (to, to_span)) = (listen?, to?);
         self.count(to.domain, &to_span, problems);
@@ -135,33 +141,6 @@ impl<'a> Links<'a> {
             }
         }
         Some(listen)
-    }
-
-    fn domain(&self, key: &str, text: &Found<&str>, problems: &mut Problems) -> Option<DomainName> {
-        let known = self.domains.iter().find(|name| name.as_str() == text.value);
-        if known.is_none() {
-            let names = || self.domains.iter().map(DomainName::as_str);
-            let rule = Rule::UnknownDomain {
-                key: key.to_owned(),
-                domain: printable(text.value),
-                nearest: nearest(text.value, names()).map(str::to_owned),
-                known: names().map(str::to_owned).collect(),
-            };
-            problems.at(&text.span, rule);
-        }
-        known.copied()
-    }
-
-    fn port(&self, example: &str, text: &Found<&str>, problems: &mut Problems) -> Option<PortRef> {
-        let Some((domain, port)) = text.value.split_once(':') else {
-            let (key, value) = ("to".to_owned(), printable(text.value));
-            problems.at(&text.span, Rule::PortRef { key, value, example: example.to_owned() });
-            return None;
-        };
-        let part = |value| Found { value, span: text.span.clone() };
-        let domain = self.domain("to", &part(domain), problems);
-        let port = name("to", &part(port), problems);
-        Some(PortRef { domain: domain?, port: port? })
     }
 }
 

@@ -1,5 +1,5 @@
 //! The system manifest: a TOML file that says which domains there are, who may talk to whom,
-//! and what the host's clients can reach.
+//! what the host's clients can reach, and what follows when a domain ends.
 //!
 //! Reading is strict. An unknown key is an error, and so is a value that could only fail later;
 //! every error of a file is reported at once, each with its place and what to do. What depends
@@ -14,7 +14,9 @@ mod memory;
 mod name;
 mod nearest;
 mod read;
+mod refs;
 mod source;
+mod supervision;
 mod table;
 mod types;
 
@@ -22,9 +24,13 @@ pub use areas::AreaError;
 pub use check::{ImageFacts, PortFacts, check_against};
 pub use error::{ManifestError, Problem, Rule};
 pub use memory::{MemorySize, MemorySizeError};
-pub use name::{DomainName, NameError, PortName, SystemName};
+pub use name::{DomainName, GroupName, NameError, PortName, SystemName};
 pub use nearest::nearest;
 pub use source::Place;
+pub use supervision::{
+    Backoff, Child, DurationError, Escalation, Group, OnCrash, Policy, PortPolicy, RestartFrom,
+    Strategy, Supervision, SupervisionRule,
+};
 pub use types::{
     Channel, CpuSet, Domain, Gateway, ImageRef, Listen, Manifest, MaxConnections, PortRef, Restart,
     Vcpus, Wait,

@@ -1,4 +1,4 @@
-//! Names of systems, domains and ports: one rule, three types, so that they cannot be mixed up.
+//! Names of systems, domains, groups and ports: one rule, four types, so that they cannot be mixed up.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -84,6 +84,8 @@ names! {
     SystemName;
     /// A domain's name, unique in its system.
     DomainName;
+    /// A group's name, unique in its system.
+    GroupName;
     /// A port's name, or a client's name for a channel.
     PortName;
 }

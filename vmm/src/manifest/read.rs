@@ -4,7 +4,7 @@ use std::path::Path;
 
 use indexmap::IndexMap;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 use crate::journal::printable;
 
@@ -13,10 +13,12 @@ use super::error::{ManifestError, Problem, Rule};
 use super::links::Links;
 use super::name::DomainName;
 use super::source::Source;
-use super::table::{Problems, Table, wrong_type};
+use super::supervision::supervision;
+use super::table::{Found, Problems, Table, in_order, wrong_type};
 use super::types::{Domain, Manifest};
 
-pub(super) const KEYS: [&str; 4] = ["name", "domains", "channels", "gateways"];
+pub(super) const KEYS: [&str; 6] =
+    ["name", "domains", "channels", "gateways", "supervision", "groups"];
 
 /// Longest piece of the text that a syntax error quotes, in bytes.
 const SHORT: usize = 40;
@@ -97,7 +99,9 @@ fn system<'a>(root: &'a Spanned<DeTable<'a>>, problems: &mut Problems) -> Option
     let channels = channels.into_iter().filter_map(|t| links.channel(t, problems)).collect();
     let gateways = table.tables("gateways", problems);
     let gateways = gateways.into_iter().filter_map(|t| links.gateway(t, problems)).collect();
-    Some(Manifest { name: title?, domains, channels, gateways, source: problems.source.clone() })
+    let supervision = supervision(&table, &known, &domains, problems);
+    let (name, source) = (title?, problems.source.clone());
+    Some(Manifest { name, domains, channels, gateways, supervision, source })
 }
 
 /// The names that are taken, and those domains that are in order.
@@ -118,7 +122,7 @@ fn domains(
         problems.at(&value.span(), Rule::NoDomains);
     }
     for (key, value) in in_order(tables) {
-        let key_text = super::table::Found { value: key.get_ref().as_ref(), span: key.span() };
+        let key_text = Found { value: key.get_ref().as_ref(), span: key.span() };
         let Some(name) = name("domains", &key_text, problems) else { continue };
         known.push(name);
         if let Some(domain) = domain(name, value, problems) {
@@ -126,13 +130,4 @@ fn domains(
         }
     }
     (known, domains)
-}
-
-type Entry<'a> = (&'a Spanned<toml::de::DeString<'a>>, &'a Spanned<DeValue<'a>>);
-
-/// A table's entries in the order of the file; the parser keeps them in that of the alphabet.
-fn in_order<'a>(table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
-    let mut entries: Vec<_> = table.iter().collect();
-    entries.sort_by_key(|(key, _)| key.span().start);
-    entries
 }

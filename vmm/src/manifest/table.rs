@@ -1,7 +1,7 @@
 //! Reading one TOML table: known keys, values of the right type, and a note of all that is wrong.
 
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::{DeString, DeTable, DeValue};
 
 use crate::journal::printable;
 
@@ -73,6 +73,11 @@ impl<'a> Table<'a> {
             problems.at(&key.span(), rule);
         }
         Self { entries, span, title: title.to_owned() }
+    }
+
+    /// Opens a table whose keys were looked at before.
+    pub(super) fn again((entries, span): (&'a DeTable<'a>, Span)) -> Self {
+        Self { entries, span, title: String::new() }
     }
 
     /// A value of any type.
@@ -150,6 +155,16 @@ impl<'a> Table<'a> {
         }
         tables
     }
+}
+
+/// A key with its value.
+pub(super) type Entry<'a> = (&'a Spanned<DeString<'a>>, &'a Spanned<DeValue<'a>>);
+
+/// A table's entries in the order of the file; the parser keeps them in that of the alphabet.
+pub(super) fn in_order<'a>(table: &'a DeTable<'a>) -> Vec<Entry<'a>> {
+    let mut entries: Vec<_> = table.iter().collect();
+    entries.sort_by_key(|(key, _)| key.span().start);
+    entries
 }
 
 /// The value as an integer, if it is one.

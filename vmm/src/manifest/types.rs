@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use super::memory::MemorySize;
 use super::name::{DomainName, PortName, SystemName};
 use super::source::{Source, Span};
+use super::supervision::Supervision;
 
 /// A system: its domains, the channels between them, and its gateways.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct Manifest {
     pub channels: Vec<Channel>,
     /// The gateways, in the order of the file.
     pub gateways: Vec<Gateway>,
+    /// What follows when domains end.
+    pub supervision: Supervision,
     pub(super) source: Source,
 }
 

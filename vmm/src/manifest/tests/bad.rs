@@ -31,7 +31,9 @@ bad! {
     unknown_key_like_none:
         "zzz = 1"
         => "6:1: unknown key `zzz` in `[domains.relay]`; known keys are `image`, `memory`, `vcpus`, \
-         `arguments`, `restart`, `wait`, `cpus`";
+         `arguments`, `restart`, `wait`, `cpus`, `group`, `after`, `restart-from`, `backoff-first`, \
+         `backoff-cap`, `backoff-free`, `start-deadline`, `stop-deadline`, `watchdog`, `bailout`, \
+         `ports`";
     unknown_channel_key:
         "[[channels]]\nform = \"kv\"\nfrom = \"relay\"\nto = \"kv:main\""
         => "7:1: unknown key `form` in `[[channels]]`; did you mean `from`?";

@@ -78,3 +78,22 @@ fn port_of_the_other_kind() {
          join it with a gateway"
     );
 }
+
+#[test]
+fn ports_of_supervision() {
+    let bailout = |port: &str| with(&format!("bailout = \"kv:{port}\""));
+    check_against(&parse(&bailout("main")).unwrap(), |_| Some(facts())).unwrap();
+    assert_eq!(
+        message(&bailout("mian")),
+        "6:11: image `kv` of domain `kv` has no port `mian`; did you mean `main`?"
+    );
+    assert_eq!(
+        message(&bailout("redis")),
+        "6:11: port `kv:redis` carries byte streams, but faults are messages; name a port for \
+         messages"
+    );
+    assert_eq!(
+        message(&with("[domains.kv.ports.rediss]\non-crash = \"redeliver\"")),
+        "6:19: image `kv` of domain `kv` has no port `rediss`; did you mean `redis`?"
+    );
+}

@@ -4,6 +4,8 @@ mod bad;
 mod good;
 mod images;
 mod robust;
+mod supervision;
+mod supervision_bad;
 
 use std::path::Path;
 
