@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use atoll_ipc::client::{Client, ClientEvent, Reply};
 use atoll_ipc::message::{IpcError, Status};
-use atoll_ipc::record::Kind;
+use atoll_ipc::record::RequestKind;
 use atoll_ipc::stream::{Op, REPLY_HEAD, REQUEST_HEAD, ReplyHead, RequestHead};
 use event_manager::{EventOps, Events, MutEventSubscriber};
 use vmm_sys_util::epoll::EventSet;
@@ -249,11 +249,15 @@ impl Gateway {
         let Some(connection) = &mut self.connections[slot] else { return };
         let head = RequestHead { connection: connection.id, continues: ask.continues };
         let input = &connection.input()[..ask.bytes];
-        let sent =
-            self.client.request(Kind::Call, ask.op as u16, REQUEST_HEAD + input.len(), |r| {
+        let sent = self.client.request(
+            RequestKind::Call,
+            ask.op as u16,
+            REQUEST_HEAD + input.len(),
+            |r| {
                 r.write(0, &head.to_bytes());
                 r.write(REQUEST_HEAD, input);
-            });
+            },
+        );
         match sent {
             Ok(ticket) => {
                 connection.was_asked(ticket, ask);
@@ -353,7 +357,7 @@ impl Gateway {
     /// Tells the server that a connection is gone.
     fn say_closed(&mut self, id: u64) {
         let head = RequestHead { connection: id, continues: false };
-        let sent = self.client.request(Kind::Send, Op::Close as u16, REQUEST_HEAD, |r| {
+        let sent = self.client.request(RequestKind::Send, Op::Close as u16, REQUEST_HEAD, |r| {
             r.write(0, &head.to_bytes());
         });
         match sent {
