@@ -23,7 +23,7 @@ pub(crate) unsafe fn adopt(page: *const BootPage) {
 /// The boot page itself.
 pub fn page() -> &'static BootPage {
     // SAFETY: `adopt` ran before any other code of the domain, and its page stays mapped, with
-    // contents that do not change during an incarnation. (A page that was not adopted is null,
+    // contents that do not change, but for those that are atomic. (A page that was not adopted is null,
     // and reading it faults: page 0 is never mapped.)
     unsafe { &*(PAGE.load(Relaxed) as *const BootPage) }
 }
@@ -35,7 +35,13 @@ pub fn domain() -> &'static str {
 
 /// Which incarnation of the domain this is, counted from 1.
 pub fn epoch() -> u32 {
-    page().epoch
+    page().epoch.load(Relaxed)
+}
+
+/// Fresh random bytes for this incarnation. Whoever draws on them before the server is
+/// [ready](crate::ready) has the same ones after a restart, as it has all of its memory.
+pub fn seed() -> [u64; 4] {
+    page().seed.each_ref().map(|word| word.load(Relaxed))
 }
 
 /// The arguments that the manifest gives this domain, in order.

@@ -60,7 +60,7 @@ pub fn uptime() -> Duration {
 
 /// Unix time, as exact as the start of a micro-VM is short (some 0.1 ms).
 pub fn unix_time() -> Duration {
-    Duration::from_nanos(boot::page().started_unix_ns) + uptime()
+    Duration::from_nanos(boot::page().started_unix_ns.load(Relaxed)) + uptime()
 }
 
 pub(crate) fn adopt() {

@@ -75,6 +75,13 @@ pub fn log(level: u32, text: &str) {
     out(ports::LOG);
 }
 
+/// Tells the nucleus that the server has begun. With a checkpoint, each incarnation that is taken
+/// back there returns from here, too.
+pub fn ready(checkpoint: bool) {
+    control().status.store(u32::from(!checkpoint), Relaxed);
+    out(ports::READY);
+}
+
 /// Tells the nucleus that the peer of a channel broke the protocol.
 pub fn complain(channel: u32) {
     control().status.store(channel, Relaxed);

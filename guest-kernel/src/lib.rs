@@ -48,6 +48,7 @@ pub mod heap;
 pub mod ipc;
 mod memory;
 mod panic;
+mod ready;
 mod server;
 pub mod stream;
 pub mod stubs;
@@ -55,6 +56,7 @@ pub mod stubs;
 pub use atoll_ipc::interface;
 pub use atoll_ipc::message::{IpcError, Status};
 pub use ipc::{Channel, Event, Message, Port};
+pub use ready::{AlreadyReady, ready};
 
 #[doc(hidden)]
 pub use atoll_ipc as __ipc;

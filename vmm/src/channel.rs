@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use atoll_ipc::abi::HostPage;
 use atoll_ipc::channel::{
@@ -39,6 +39,8 @@ pub struct Attention {
 }
 
 struct Mapping {
+    /// Held by whoever writes the status page: the two ends may restart at one time.
+    keeper: Mutex<()>,
     // Points into `mapping`, and is never handed out for longer than a borrow of `self`.
     view: Mapped<'static>,
     mapping: MmapRegion,
@@ -67,7 +69,8 @@ impl ChannelMemory {
         // goes through the view's atomics.
         let view = unsafe { Mapped::at(mapping.as_ptr(), layout) };
         view.status().initialise(fresh_secret(), 1, 1);
-        Ok(Self { mapping: Arc::new(Mapping { view, mapping }), alert: None })
+        let keeper = Mutex::new(());
+        Ok(Self { mapping: Arc::new(Mapping { keeper, view, mapping }), alert: None })
     }
 
     /// The memory as guests are lent it.
@@ -84,6 +87,7 @@ impl ChannelMemory {
     /// Readies the channel for the next incarnation of one end, which stands still. The other
     /// end learns of it from the status page; it must be woken.
     pub fn restart(&self, role: Role, epoch: u32) {
+        let _keeper = self.mapping.keeper.lock().unwrap_or_else(PoisonError::into_inner);
         self.status().renew(fresh_secret());
         match role {
             Role::Client => restart_client(self, epoch),

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use atoll_vmm::domain::Origin;
 use atoll_vmm::journal::{EventKind, Level};
 use serde_json::Value;
 use support::System;
@@ -221,7 +222,7 @@ fn events_are_followed_to_the_end() {
     let mut child = follow.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.next().unwrap().unwrap().ends_with("Z - system started"));
-    let kind = EventKind::DomainRestarted { epoch: 2, micros: 90 };
+    let kind = EventKind::DomainRestarted { epoch: 2, origin: Origin::Checkpoint, micros: 90, steps: None };
     system.journal.event(Some("kv"), kind);
     assert!(lines.next().unwrap().unwrap().ends_with("Z kv restarted in 90 us, epoch 2"));
     system.stop_serving();

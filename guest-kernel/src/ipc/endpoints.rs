@@ -68,6 +68,9 @@ pub(super) fn host_page() -> &'static HostPage {
 /// hints is made up for.
 const SWEEP_AFTER: u32 = 4096;
 
+/// So many looks for the only client there is, and the next one takes the long way.
+const LONG_WAY_AFTER: u32 = 16;
+
 /// Everything that IPC needs to remember.
 pub(super) struct Endpoints {
     pub(super) all: Vec<Endpoint>,
@@ -80,7 +83,9 @@ pub(super) struct Endpoints {
 
 impl Endpoints {
     const fn new() -> Self {
-        Self { all: Vec::new(), ports: Vec::new(), watch: Watch::new(), looks: 0 }
+        // The first look takes the long way, on which the server is found to be ready.
+        let looks = LONG_WAY_AFTER - 1;
+        Self { all: Vec::new(), ports: Vec::new(), watch: Watch::new(), looks }
     }
 
     fn attach(&mut self, entries: &[ChannelEntry]) {
@@ -92,6 +97,16 @@ impl Endpoints {
                 self.ports[port].insert(number);
                 // Requests may have waited for this incarnation; and nobody raises its attention
                 // for a channel before that is left.
+                self.watch.add(number);
+            }
+        }
+    }
+
+    /// Attaches all channels again, for a new incarnation with the memory of an old one.
+    fn attach_anew(&mut self, entries: &[ChannelEntry]) {
+        for (number, (end, entry)) in self.all.iter_mut().zip(entries).enumerate() {
+            *end = Endpoint::attach(number, entry);
+            if entry.role() == Role::Server {
                 self.watch.add(number);
             }
         }
@@ -125,12 +140,12 @@ impl Endpoints {
         self.watch.add(channel);
     }
 
-    /// The only watched channel, if there is but one. Every sixteenth time there is none, so that
+    /// The only watched channel, if there is but one. Now and then there is none, so that
     /// whoever asks takes the long way, on which others are noticed.
     #[inline(always)]
     pub(super) fn sole(&mut self) -> Option<usize> {
         self.looks += 1;
-        if self.looks.is_multiple_of(16) { None } else { self.watch.sole() }
+        if self.looks.is_multiple_of(LONG_WAY_AFTER) { None } else { self.watch.sole() }
     }
 
     /// Whether a watched channel has a request, or another one wants attention: the cheapest look.
@@ -271,6 +286,19 @@ static ENDPOINTS: Owned =
 /// Attaches all channels of the boot page.
 pub(crate) fn adopt() {
     with(|endpoints| endpoints.attach(boot::channels()));
+}
+
+/// Attaches all channels for an incarnation that began from a checkpoint.
+pub(crate) fn attach_anew() {
+    with(|endpoints| endpoints.attach_anew(boot::channels()));
+}
+
+/// Whether no call is under way.
+pub(crate) fn is_idle() -> bool {
+    with(|endpoints| {
+        let mut ends = endpoints.all.iter();
+        ends.all(|end| !matches!(end, Endpoint::Client(calls) if !calls.is_idle()))
+    })
 }
 
 /// Runs `f` with the endpoints to itself.

@@ -30,4 +30,4 @@ pub use port::{Event, Port, receive_any};
 pub use reply::Reply;
 pub use wait::sleep_until;
 
-pub(crate) use endpoints::adopt;
+pub(crate) use endpoints::{adopt, attach_anew, is_idle};

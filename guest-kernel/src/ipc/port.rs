@@ -7,7 +7,7 @@ use atoll_ipc::ready::ChannelSet;
 use super::endpoints::{Endpoint, Endpoints, complain, with};
 use super::message::Message;
 use super::wait::{Awaited, wait};
-use crate::boot;
+use crate::{boot, ready};
 use crate::clock::Instant;
 
 /// A named receive endpoint of this domain (CHORUS). Any number of channels lead to it.
@@ -45,6 +45,7 @@ impl Port {
     /// Waits for the next message or for notifications, whichever comes first (seL4: a bound
     /// notification; QNX: a pulse on the channel), until a deadline if there is one.
     pub fn event(self, deadline: Option<Instant>) -> Option<Event> {
+        ready::at_first_wait();
         let awaited = ForMessage { ports: &[self], notified: true };
         with(|endpoints| wait(endpoints, deadline, ChannelSet::EMPTY, awaited))
             .map(|(_, event)| event)
@@ -105,6 +106,7 @@ fn receive_quickly(endpoints: &mut Endpoints, ports: &[Port]) -> Option<(Port, M
 
 #[inline(never)]
 fn receive_at_length(ports: &[Port], deadline: Option<Instant>) -> Option<(Port, Message)> {
+    ready::at_first_wait();
     let awaited = ForMessage { ports, notified: false };
     let found = with(|endpoints| wait(endpoints, deadline, ChannelSet::EMPTY, awaited));
     match found? {

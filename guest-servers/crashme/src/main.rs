@@ -60,10 +60,13 @@ struct Line {
 fn main() -> u32 {
     let mut connections = Connections::new();
     let mut shared = Shared::default();
-    log::info!("ready in epoch {}", boot::epoch());
     if boot::argument("at-start") == Some("panic") {
         panic!("told to panic at start");
     }
+    if let Err(error) = atoll::ready() {
+        panic!("{error}");
+    }
+    log::info!("ready in epoch {}", boot::epoch());
     loop {
         connections.serve(CRASH.receive(), &mut shared, |_, _| Line::default());
     }

@@ -4,6 +4,7 @@ use super::decl::{ABI_VERSION, Interface, NAME_MAX, Name};
 use super::host::Crowd;
 use super::layout::CHANNELS_MAX;
 use crate::channel::{Layout, Role};
+use crate::sync::{AtomicU32, AtomicU64};
 
 /// [`BootPage::spin_ns`] of a domain that never sleeps.
 pub const SPIN_ALWAYS: u64 = u64::MAX;
@@ -16,7 +17,7 @@ pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"ATOLBOOT");
 /// The channel table follows directly, then the arguments: UTF-8 strings, each ended by a zero
 /// byte.
 #[repr(C)]
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct BootPage {
     /// [`BOOT_MAGIC`].
     pub magic: u64,
@@ -28,8 +29,9 @@ pub struct BootPage {
     pub domain: Name,
     /// The system's name.
     pub system: Name,
-    /// Which incarnation this is, counted from 1.
-    pub epoch: u32,
+    /// Which incarnation this is, counted from 1. It changes under a server that is taken back to
+    /// its checkpoint, as do the other words that are atomic.
+    pub epoch: AtomicU32,
     /// vCPUs that run in this domain.
     pub vcpus: u32,
     /// First byte of the heap.
@@ -39,14 +41,14 @@ pub struct BootPage {
     /// Frequency of the time stamp counter, in Hz.
     pub tsc_hz: u64,
     /// Unix time at which this incarnation was started, in nanoseconds.
-    pub started_unix_ns: u64,
+    pub started_unix_ns: AtomicU64,
     /// How long waiting for a message is worth spinning before sleeping, in nanoseconds, while
     /// there are processors for all; [`SPIN_ALWAYS`] for a domain that never sleeps.
     pub spin_ns: u64,
     /// Whom it shares its processors with.
     pub crowd: Crowd,
     /// Fresh random bytes for this incarnation.
-    pub seed: [u8; 32],
+    pub seed: [AtomicU64; 4],
     /// Entries of the channel table.
     pub channels: u32,
     /// Number of arguments.
@@ -59,22 +61,22 @@ pub struct BootPage {
 
 impl BootPage {
     /// A page with nothing but its magic, version and names.
-    pub const fn new(system: Name, domain: Name, domain_id: u32) -> Self {
+    pub fn new(system: Name, domain: Name, domain_id: u32) -> Self {
         Self {
             magic: BOOT_MAGIC,
             abi_version: ABI_VERSION,
             domain_id,
             domain,
             system,
-            epoch: 0,
+            epoch: AtomicU32::new(0),
             vcpus: 1,
             heap_start: 0,
             heap_end: 0,
             tsc_hz: 0,
-            started_unix_ns: 0,
+            started_unix_ns: AtomicU64::new(0),
             spin_ns: 0,
             crowd: Crowd { groups: 0, processors: 0 },
-            seed: [0; 32],
+            seed: [const { AtomicU64::new(0) }; 4],
             channels: 0,
             arguments: 0,
             arguments_len: 0,

@@ -21,7 +21,7 @@ pub struct Control {
     pub wait_ns: AtomicU64,
     /// For WAIT: channels whose doorbell is to be rung first, a bit each.
     pub kick: [AtomicU64; CHANNELS_MAX as usize / 64],
-    /// For EXIT: the status; 0 is success. For COMPLAIN: the channel.
+    /// For EXIT: the status; 0 is success. For COMPLAIN: the channel. For READY: 0 for a checkpoint.
     pub status: AtomicU32,
     /// For LOG: the level, 1 (error) to 5 (trace).
     pub level: AtomicU32,

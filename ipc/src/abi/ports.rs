@@ -8,6 +8,7 @@
 //! | [`PANIC`] | ring 3 | the server gives up; [`Control::text`] says why |
 //! | [`LOG`] | ring 3 | a console line: [`Control::text`], at [`Control::level`] |
 //! | [`COMPLAIN`] | ring 3 | the peer of channel [`Control::status`] broke the protocol |
+//! | [`READY`] | ring 3, vCPU 0 | the server has begun; with [`Control::status`] 0 a checkpoint is taken here, so this may return more than once |
 //! | [`KICK`] + *n* | ring 3 | doorbell of channel *n*; an ioeventfd, so the vCPU runs on |
 //!
 //! One byte is written. Its value means nothing, but must be zero for a doorbell.
@@ -30,9 +31,11 @@ pub const PANIC: u16 = 0x12;
 pub const LOG: u16 = 0x13;
 /// Complain of a peer.
 pub const COMPLAIN: u16 = 0x14;
+/// Say that the server has begun.
+pub const READY: u16 = 0x15;
 /// Doorbell of channel 0.
 pub const KICK: u16 = 0x400;
 
 /// The ports that ring 3 may write, as ranges (the I/O permission bitmap).
 pub const ALLOWED: [core::ops::Range<u16>; 2] =
-    [WAIT..COMPLAIN + 1, KICK..KICK + super::CHANNELS_MAX as u16];
+    [WAIT..READY + 1, KICK..KICK + super::CHANNELS_MAX as u16];

@@ -25,29 +25,45 @@ pub struct Top {
     pub rbp: u64,
 }
 
-/// The frames from the top down to where the server began, innermost first.
-pub fn walk(memory: &DomainMemory, image: &Image, stack: Range<u64>, top: Top) -> Vec<Frame> {
-    let mut frames = vec![frame(image, top.rip, 0)];
+/// One step of a walk: an address, and how far before it its instruction is looked up. (A return
+/// address may be the first byte behind the caller: a call that never returns is the last
+/// instruction of its function.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    address: u64,
+    back: u64,
+}
+
+/// The addresses from the top down to where the server began, innermost first. Names can be found
+/// later, when the memory has gone on.
+pub fn walk(memory: &DomainMemory, image: &Image, stack: Range<u64>, top: Top) -> Vec<Step> {
+    let mut steps = vec![Step { address: top.rip, back: 0 }];
+    let caller = |address| Step { address, back: 1 };
     if !is_text(image, top.rip) {
         // A call to nowhere: the caller's address is what was pushed last.
-        let caller = memory.read_word(top.rsp).ok().filter(|&address| is_text(image, address));
-        frames.extend(caller.map(|address| frame(image, address, 1)));
+        let pushed = memory.read_word(top.rsp).ok().filter(|&address| is_text(image, address));
+        steps.extend(pushed.map(caller));
     }
     let mut rbp = top.rbp;
-    while frames.len() < FRAMES_MAX && stack.contains(&rbp) && rbp.is_multiple_of(8) {
+    while steps.len() < FRAMES_MAX && stack.contains(&rbp) && rbp.is_multiple_of(8) {
         let (Ok(next), Ok(address)) = (memory.read_word(rbp), memory.read_word(rbp + 8)) else {
             break;
         };
         if !is_text(image, address) {
             break;
         }
-        frames.push(frame(image, address, 1));
+        steps.push(caller(address));
         if next <= rbp {
             break;
         }
         rbp = next;
     }
-    frames
+    steps
+}
+
+/// The steps with the names of their functions.
+pub fn name(image: &Image, steps: &[Step]) -> Vec<Frame> {
+    steps.iter().map(|step| frame(image, *step)).collect()
 }
 
 fn is_text(image: &Image, address: u64) -> bool {
@@ -57,9 +73,7 @@ fn is_text(image: &Image, address: u64) -> bool {
     })
 }
 
-/// A return address may be the first byte behind the caller (a call that never returns is the
-/// last instruction of its function), so the byte before it is what is looked up.
-fn frame(image: &Image, address: u64, back: u64) -> Frame {
+fn frame(image: &Image, Step { address, back }: Step) -> Frame {
     let found = image.symbolise(address.wrapping_sub(back));
     let (symbol, offset) = match found {
         Some((symbol, offset)) => (Some(symbol.to_owned()), offset + back),

@@ -2,10 +2,9 @@
 
 use crate::control::api::{FaultKind, FaultReport, Hex, Registers};
 use crate::journal::now_micros;
-use crate::machine::memory::DomainMemory;
 use crate::machine::plan::Plan;
 
-use super::backtrace::{self, Top};
+use super::backtrace::{self, Step};
 use super::blueprint::Blueprint;
 
 /// Why an incarnation ended.
@@ -61,12 +60,12 @@ pub enum Cause {
 }
 
 /// A vCPU that stands still: its registers, as the server had them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// The general registers.
     pub registers: Registers,
-    /// Where a backtrace begins, if not at the registers.
-    pub trace_from: Option<(u64, u64)>,
+    /// Who called whom.
+    pub trace: Vec<Step>,
 }
 
 /// What the nucleus adds to a fault.
@@ -82,19 +81,15 @@ pub struct Circumstances {
     pub restarts: u64,
 }
 
-/// Writes the report of a fault; the domain stands still.
+/// Writes the report of a fault.
 pub fn report(
     blueprint: &Blueprint,
-    memory: &DomainMemory,
     cause: &Cause,
     snapshot: &Snapshot,
     circumstances: Circumstances,
 ) -> FaultReport {
     let Circumstances { epoch, vcpu, uptime_micros, restarts } = circumstances;
     let registers = snapshot.registers;
-    let (rip, rbp) = snapshot.trace_from.unwrap_or((registers.rip.0, registers.rbp.0));
-    let stack = blueprint.plan.stack(vcpu)..blueprint.plan.stack_top(vcpu);
-    let top = Top { rip, rsp: registers.rsp.0, rbp };
     let mut report = FaultReport {
         domain: blueprint.name.as_str().to_owned(),
         epoch: epoch.into(),
@@ -108,7 +103,7 @@ pub fn report(
         cr2: None,
         registers,
         message: None,
-        backtrace: backtrace::walk(memory, &blueprint.image, stack, top),
+        backtrace: backtrace::name(&blueprint.image, &snapshot.trace),
         vcpu,
         uptime_micros,
         restart_count: restarts,

@@ -1,5 +1,6 @@
 //! A domain as the nucleus holds it: the threads of its vCPUs, and orders to all of them.
 
+use std::cell::Cell;
 use std::fs;
 use std::io;
 use std::ops::Range;
@@ -15,7 +16,8 @@ use vmm_sys_util::eventfd::EventFd;
 use super::blueprint::Blueprint;
 use super::counters::Counters;
 use super::fault::{self, Cause, Circumstances, Snapshot};
-use super::vcpu_thread::{Order, Report, Shared, VcpuThread, signal};
+use super::succession::Licence;
+use super::vcpu_thread::{Order, Origin, Report, Shared, VcpuThread, signal};
 use crate::control::api::FaultReport;
 use crate::journal::Journal;
 use crate::machine::MachineError;
@@ -97,6 +99,7 @@ impl Domain {
                 ordered: ordered.clone(),
                 reports: line.reports.clone(),
                 reported: line.reported.clone(),
+                ready: Cell::new(false),
             };
             let thread = thread::Builder::new()
                 .name(format!("{domain:.12}/{index}"))
@@ -144,6 +147,7 @@ impl Domain {
             journal: journal.clone(),
             epoch: AtomicU32::new(0),
             threads,
+            licence: Licence::default(),
         })
     }
 
@@ -170,13 +174,24 @@ impl Domain {
 
     /// Starts an incarnation on vCPU 0; all vCPUs stand still. The others are started by
     /// [`Domain::start_others`] once it reports that the memory is ready.
-    pub fn start(&self, epoch: u32) {
-        self.order(0, Order::Start { epoch });
+    pub fn start(&self, epoch: u32, origin: Origin) {
+        self.order(0, Order::Start { epoch, origin });
     }
 
     /// Starts the vCPUs other than 0.
     pub fn start_others(&self, epoch: u32) {
-        (1..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, Order::Start { epoch }));
+        let order = Order::Start { epoch, origin: Origin::Image };
+        (1..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, order));
+    }
+
+    /// Lets the domain begin its next incarnation by itself, once: see [`Licence`].
+    pub fn license(&self) {
+        self.shared.licence.grant();
+    }
+
+    /// Ends the incarnation as a crash does. Only for a domain with one vCPU, which runs.
+    pub fn kill(&self) {
+        self.order(0, Order::Kill);
     }
 
     /// Tells all vCPUs to stand still. Each answers, with this ticket.
@@ -189,14 +204,14 @@ impl Domain {
         (0..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, Order::Resume));
     }
 
-    /// Writes the report of a fault; all vCPUs stand still.
+    /// Writes the report of a fault.
     pub fn report(
         &self,
         cause: &Cause,
         snapshot: &Snapshot,
         circumstances: Circumstances,
     ) -> FaultReport {
-        fault::report(&self.shared.blueprint, &self.shared.memory, cause, snapshot, circumstances)
+        fault::report(&self.shared.blueprint, cause, snapshot, circumstances)
     }
 
     /// Processor time that its vCPU threads have used, in microseconds.
@@ -211,7 +226,7 @@ impl Domain {
         if handle.orders.send(order).is_err() {
             return;
         }
-        if matches!(order, Order::Park { .. } | Order::Quit)
+        if matches!(order, Order::Park { .. } | Order::Kill | Order::Quit)
             && let Some(thread) = &handle.thread
         {
             signal(&handle.ordered);

@@ -9,10 +9,12 @@ mod blueprint;
 mod counters;
 mod fault;
 mod handle;
+mod succession;
 mod vcpu_thread;
 
 pub use blueprint::{Blueprint, ChannelEnd};
 pub use counters::Counters;
 pub use fault::{Cause, Circumstances, Snapshot};
 pub use handle::{Domain, DomainError, Line, new_event};
-pub use vcpu_thread::{Report, ReportKind, signal};
+pub use succession::{Licence, Steps, Succession};
+pub use vcpu_thread::{Origin, Report, ReportKind, signal};

@@ -11,10 +11,11 @@
 //! wait for all processors). Orders arrive on a channel; whoever sends one to a running vCPU also
 //! interrupts it, and signals an event, in case it sleeps.
 
+use std::cell::Cell;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use atoll_ipc::abi::{BootPage, FOREVER, TEXT_MAX, layout::BOOT};
 use atoll_ipc::words;
@@ -23,11 +24,15 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::time::TimeSpec;
 use nix::unistd::{Pid, gettid};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use vmm_sys_util::eventfd::EventFd;
 
+use super::backtrace::{self, Step, Top};
 use super::blueprint::{Blueprint, bytes_of_boot_page};
 use super::counters::Counters;
 use super::fault::{Cause, Snapshot};
+use super::succession::{Licence, Steps, Stopwatch, Succession, renew_channels};
 use crate::control::api::{Hex, Registers};
 use crate::journal::{EventKind, Journal, Level};
 use crate::machine::MachineError;
@@ -48,16 +53,30 @@ pub enum Order {
     Start {
         /// The incarnation.
         epoch: u32,
+        /// From where.
+        origin: Origin,
     },
     /// Stand still; the answer is [`ReportKind::Parked`] with the same ticket.
     Park {
         /// Tells this order's answer from an earlier one's.
         ticket: u32,
     },
+    /// End the incarnation as a crash does.
+    Kill,
     /// Run on from where it was parked.
     Resume,
     /// End the thread.
     Quit,
+}
+
+/// From where an incarnation begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// The server's entry, with memory as the image has it.
+    Image,
+    /// Where an earlier incarnation had begun; the image, if none came so far.
+    Checkpoint,
 }
 
 /// What a vCPU tells the nucleus.
@@ -78,6 +97,15 @@ pub enum ReportKind {
     Started {
         /// The incarnation.
         epoch: u32,
+        /// From where it really began.
+        origin: Origin,
+    },
+    /// The server has begun.
+    Ready {
+        /// The incarnation.
+        epoch: u32,
+        /// Whether a later one can begin here.
+        checkpoint: bool,
     },
     /// It stands still, as ordered.
     Parked {
@@ -93,6 +121,8 @@ pub enum ReportKind {
         /// Where.
         snapshot: Box<Snapshot>,
     },
+    /// The guest ended, and its next incarnation runs, by leave of a [`Licence`].
+    Succeeded(Box<Succession>),
     /// The vCPU cannot be used; its thread has ended.
     Broken(MachineError),
 }
@@ -116,6 +146,8 @@ pub struct Shared {
     pub epoch: AtomicU32,
     /// Thread ids, by vCPU; 0 while there is none.
     pub threads: Vec<AtomicI32>,
+    /// Leave to go on without being told.
+    pub licence: Licence,
 }
 
 /// One vCPU's thread.
@@ -132,6 +164,15 @@ pub struct VcpuThread {
     pub reports: mpsc::Sender<Report>,
     /// What makes the nucleus look at them.
     pub reported: Arc<EventFd>,
+    /// Whether this incarnation has said that it has begun.
+    pub ready: Cell<bool>,
+}
+
+/// What a vCPU's thread does next.
+#[derive(PartialEq, Eq)]
+enum Next {
+    Order,
+    Quit,
 }
 
 /// How a stretch of running ended.
@@ -162,8 +203,10 @@ impl VcpuThread {
         let mut vcpu = Vcpu::new(&shared.host, &shared.vm, &shared.blueprint.plan, start)?;
         while let Ok(order) = self.orders.recv() {
             match order {
-                Order::Start { epoch } => self.start(&mut vcpu, epoch)?,
+                Order::Start { epoch, origin } => self.start(&mut vcpu, epoch, origin)?,
                 Order::Resume => (),
+                // It has ended already, and said so.
+                Order::Kill => continue,
                 // Parked already: the nucleus waits for the answer all the same.
                 Order::Park { ticket } => {
                     self.report(ReportKind::Parked { ticket, snapshot: self.snapshot(&vcpu)? });
@@ -171,17 +214,65 @@ impl VcpuThread {
                 }
                 Order::Quit => return Ok(()),
             }
-            match self.run_guest(&mut vcpu)? {
-                Stop::Parked { ticket } => {
-                    self.report(ReportKind::Parked { ticket, snapshot: self.snapshot(&vcpu)? });
-                }
-                Stop::Ended(cause) => {
-                    let snapshot = self.fault_snapshot(&vcpu, &cause)?;
-                    self.report(ReportKind::Ended { cause, snapshot });
-                }
-                Stop::Quit => return Ok(()),
+            if self.run_incarnations(&mut vcpu)? == Next::Quit {
+                return Ok(());
             }
         }
+        Ok(())
+    }
+
+    /// Runs the guest, and its next incarnations as far as it may begin them by itself.
+    fn run_incarnations(&self, vcpu: &mut Vcpu) -> Result<Next, MachineError> {
+        loop {
+            match self.run_guest(vcpu)? {
+                Stop::Parked { ticket } => {
+                    self.report(ReportKind::Parked { ticket, snapshot: self.snapshot(vcpu)? });
+                    return Ok(Next::Order);
+                }
+                Stop::Ended(cause) => {
+                    let ended = Instant::now();
+                    let snapshot = self.fault_snapshot(vcpu, &cause)?;
+                    if !self.may_succeed(&cause) {
+                        self.report(ReportKind::Ended { cause, snapshot });
+                        return Ok(Next::Order);
+                    }
+                    self.succeed(vcpu, cause, snapshot, ended)?;
+                }
+                Stop::Quit => return Ok(Next::Quit),
+            }
+        }
+    }
+
+    /// Whether the next incarnation may begin without an order.
+    fn may_succeed(&self, cause: &Cause) -> bool {
+        let shared = &*self.shared;
+        *cause != Cause::Exit { status: 0 }
+            && shared.memory.has_checkpoint()
+            && shared.licence.take()
+    }
+
+    /// Begins the next incarnation from the checkpoint.
+    fn succeed(
+        &self,
+        vcpu: &mut Vcpu,
+        cause: Cause,
+        snapshot: Box<Snapshot>,
+        ended: Instant,
+    ) -> Result<(), MachineError> {
+        let shared = &*self.shared;
+        let mut watch = Stopwatch::since(ended);
+        let mut steps = Steps { report: watch.lap(), ..Steps::default() };
+        let epoch = shared.epoch.load(Relaxed) + 1;
+        vcpu.roll_back()?;
+        steps.registers = watch.lap();
+        shared.memory.roll_back()?;
+        self.introduce(vcpu, epoch)?;
+        steps.memory = watch.lap();
+        renew_channels(&shared.blueprint, epoch);
+        steps.channels = watch.lap();
+        self.ready.set(true);
+        let succession = Succession { epoch, cause, snapshot, ended, steps };
+        self.report(ReportKind::Succeeded(Box::new(succession)));
         Ok(())
     }
 
@@ -199,31 +290,67 @@ impl VcpuThread {
         }
     }
 
-    fn start(&self, vcpu: &mut Vcpu, epoch: u32) -> Result<(), MachineError> {
-        vcpu.reset()?;
-        if self.index == 0 {
-            let shared = &*self.shared;
-            shared.memory.roll_back()?;
-            shared.epoch.store(epoch, Relaxed);
-            let page = self.boot_page(vcpu, epoch)?;
-            shared.memory.write(BOOT, bytes_of_boot_page(&page))?;
-            self.report(ReportKind::Started { epoch });
+    fn start(&self, vcpu: &mut Vcpu, epoch: u32, origin: Origin) -> Result<(), MachineError> {
+        if self.index != 0 {
+            return vcpu.reset();
         }
+        let shared = &*self.shared;
+        let origin = if shared.memory.has_checkpoint() { origin } else { Origin::Image };
+        match origin {
+            Origin::Image => {
+                vcpu.reset()?;
+                shared.memory.return_to_image()?;
+            }
+            Origin::Checkpoint => {
+                vcpu.roll_back()?;
+                shared.memory.roll_back()?;
+            }
+        }
+        self.ready.set(origin == Origin::Checkpoint);
+        self.introduce(vcpu, epoch)?;
+        self.report(ReportKind::Started { epoch, origin });
         Ok(())
     }
 
+    /// Writes what differs between incarnations.
+    fn introduce(&self, vcpu: &Vcpu, epoch: u32) -> Result<(), MachineError> {
+        let shared = &*self.shared;
+        shared.epoch.store(epoch, Relaxed);
+        let page = self.boot_page(vcpu, epoch)?;
+        shared.memory.write(BOOT, bytes_of_boot_page(&page))
+    }
+
+    /// The server has begun: it can be taken back here from now on, if it says so and no other
+    /// vCPU is under way.
+    fn take_checkpoint(&self, vcpu: &mut Vcpu) -> Result<Option<Stop>, MachineError> {
+        if self.index != 0 || self.ready.replace(true) {
+            let port = atoll_ipc::abi::ports::READY;
+            return Ok(Some(Stop::Ended(Cause::Port { port, write: true })));
+        }
+        let shared = &*self.shared;
+        let checkpoint =
+            self.control()?.status.load(Relaxed) == 0 && shared.blueprint.plan.vcpus == 1;
+        if checkpoint {
+            vcpu.take_checkpoint()?;
+            shared.memory.take_checkpoint()?;
+        }
+        self.report(ReportKind::Ready { epoch: shared.epoch.load(Relaxed), checkpoint });
+        Ok(None)
+    }
+
     fn boot_page(&self, vcpu: &Vcpu, epoch: u32) -> Result<BootPage, MachineError> {
-        let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(|error| MachineError::Memory {
+        let mut seed = [0; 4];
+        let filled = seed.iter_mut().try_for_each(|word| getrandom::u64().map(|random| *word = random));
+        filled.map_err(|error: getrandom::Error| MachineError::Memory {
             what: "a random seed",
             cause: std::io::Error::other(error.to_string()),
         })?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(BootPage {
-            epoch,
-            seed,
+            epoch: epoch.into(),
+            seed: seed.map(Into::into),
             tsc_hz: vcpu.tsc_hz().unwrap_or_else(crate::machine::host::measured_tsc_hz),
-            started_unix_ns: now.as_nanos() as u64,
+            started_unix_ns: (now.as_nanos() as u64).into(),
             ..self.shared.blueprint.boot_page()
         })
     }
@@ -245,13 +372,14 @@ impl VcpuThread {
     }
 
     /// Serves an exit; `None` lets the guest run on.
-    fn serve(&self, vcpu: &Vcpu, exit: Exit) -> Result<Option<Stop>, MachineError> {
+    fn serve(&self, vcpu: &mut Vcpu, exit: Exit) -> Result<Option<Stop>, MachineError> {
         let ended = |cause| Ok(Some(Stop::Ended(cause)));
         match exit {
             Exit::Wait => self.wait(),
             Exit::Interrupted => Ok(self.order()),
             Exit::Log => self.log().map(|()| None),
             Exit::Complaint => self.complain().map(|()| None),
+            Exit::Ready => self.take_checkpoint(vcpu),
             Exit::End => ended(Cause::Exit { status: self.control()?.status.load(Relaxed) }),
             Exit::Panic => ended(Cause::Panic { message: self.text()? }),
             Exit::Stub => self.exception(vcpu).map(|cause| Some(Stop::Ended(cause))),
@@ -266,6 +394,7 @@ impl VcpuThread {
     fn order(&self) -> Option<Stop> {
         match self.orders.try_recv() {
             Ok(Order::Park { ticket }) => Some(Stop::Parked { ticket }),
+            Ok(Order::Kill) => Some(Stop::Ended(Cause::Killed)),
             Ok(Order::Quit) | Err(mpsc::TryRecvError::Disconnected) => Some(Stop::Quit),
             // A running vCPU is neither started nor resumed.
             Ok(Order::Start { .. } | Order::Resume) | Err(mpsc::TryRecvError::Empty) => None,
@@ -406,7 +535,16 @@ impl VcpuThread {
             rip: Hex(r.rip),
             rflags: Hex(r.rflags),
         };
-        Ok(Box::new(Snapshot { registers, trace_from: None }))
+        let trace = self.trace(&registers, (registers.rip.0, registers.rbp.0));
+        Ok(Box::new(Snapshot { registers, trace }))
+    }
+
+    /// Who called whom, from an instruction and a frame on.
+    fn trace(&self, registers: &Registers, (rip, rbp): (u64, u64)) -> Vec<Step> {
+        let Blueprint { plan, image, .. } = &self.shared.blueprint;
+        let stack = plan.stack(self.index)..plan.stack_top(self.index);
+        let top = Top { rip, rsp: registers.rsp.0, rbp };
+        backtrace::walk(&self.shared.memory, image, stack, top)
     }
 
     /// The registers as the server had them when it faulted.
@@ -417,14 +555,17 @@ impl VcpuThread {
                 if let Some([_, _, rip, _, rflags, rsp, _]) =
                     self.stub_frame(snapshot.registers.rsp.0)
                 {
-                    let registers = &mut snapshot.registers;
+                    let mut registers = snapshot.registers;
                     (registers.rip, registers.rflags, registers.rsp) =
                         (Hex(rip), Hex(rflags), Hex(rsp));
+                    let trace = self.trace(&registers, (rip, registers.rbp.0));
+                    *snapshot = Snapshot { registers, trace };
                 }
             }
             Cause::Panic { .. } => {
                 let [pc, frame] = &self.control()?.frame;
-                snapshot.trace_from = Some((pc.load(Relaxed), frame.load(Relaxed)));
+                let from = (pc.load(Relaxed), frame.load(Relaxed));
+                snapshot.trace = self.trace(&snapshot.registers, from);
             }
             _ => (),
         }

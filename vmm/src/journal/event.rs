@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::control::api::{FaultReport, FaultSummary};
+use crate::domain::{Origin, Steps};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -44,12 +45,26 @@ pub enum EventKind {
         /// The fault, in a line.
         fault: FaultSummary,
     },
-    /// The next incarnation serves.
+    /// A server has begun, and says so.
+    DomainReady {
+        /// The incarnation.
+        epoch: u64,
+        /// Time since it was started, in microseconds.
+        micros: u64,
+        /// Whether later incarnations can begin here.
+        checkpoint: bool,
+    },
+    /// The next incarnation runs.
     DomainRestarted {
         /// The new incarnation.
         epoch: u64,
+        /// From where it began.
+        origin: Origin,
         /// Time from the end of the old one, in microseconds.
         micros: u64,
+        /// How long each step took, if it went back to its checkpoint by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        steps: Option<Steps>,
     },
     /// A restart waits, because faults came too fast.
     DomainBackingOff {
@@ -112,8 +127,16 @@ impl fmt::Display for EventKind {
             Self::SystemStopping { reason } => write!(f, "system stopping: {reason}"),
             Self::DomainStarted { epoch } => write!(f, "started, epoch {epoch}"),
             Self::DomainFaulted { epoch, fault } => faulted(f, *epoch, fault),
-            Self::DomainRestarted { epoch, micros } => {
-                write!(f, "restarted in {micros} us, epoch {epoch}")
+            Self::DomainReady { epoch, micros, checkpoint } => {
+                let kept = if *checkpoint { ", checkpoint taken" } else { "" };
+                write!(f, "ready after {micros} us, epoch {epoch}{kept}")
+            }
+            Self::DomainRestarted { epoch, origin, micros, .. } => {
+                let from = match origin {
+                    Origin::Image => "image",
+                    Origin::Checkpoint => "checkpoint",
+                };
+                write!(f, "restarted from its {from} in {micros} us, epoch {epoch}")
             }
             Self::DomainBackingOff { epoch, micros } => {
                 write!(f, "restart waits {micros} us after the fault of epoch {epoch}")

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::thread;
 
 use super::*;
+use crate::domain::Origin;
 
 #[test]
 fn a_line_is_stored_bounded() {
@@ -63,7 +64,7 @@ fn a_follower_misses_nothing_that_is_kept() {
 
 #[test]
 fn json_of_an_event_is_flat() {
-    let kind = EventKind::DomainRestarted { epoch: 2, micros: 90 };
+    let kind = EventKind::DomainRestarted { epoch: 2, origin: Origin::Checkpoint, micros: 90, steps: None };
     let event = Event { seq: 7, time: 1, domain: Some("kv".into()), kind };
     let json = serde_json::to_value(&event).unwrap();
     let expected = serde_json::json!({

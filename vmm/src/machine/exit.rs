@@ -12,6 +12,8 @@ pub enum Exit {
     Wait,
     /// The server has a console line.
     Log,
+    /// The server has begun.
+    Ready,
     /// The server complains of a peer.
     Complaint,
     /// The server ends.
@@ -45,7 +47,7 @@ pub enum Exit {
 
 impl Exit {
     /// A name for each kind of exit, for counters.
-    pub const NAMES: [&'static str; 11] = [
+    pub const NAMES: [&'static str; 12] = [
         "interrupted",
         "wait",
         "log",
@@ -57,6 +59,7 @@ impl Exit {
         "triple-fault",
         "stuck",
         "complaint",
+        "ready",
     ];
 
     /// Its place in [`Exit::NAMES`].
@@ -73,6 +76,7 @@ impl Exit {
             Self::TripleFault => 8,
             Self::Stuck { .. } => 9,
             Self::Complaint => 10,
+            Self::Ready => 11,
         }
     }
 
@@ -105,6 +109,7 @@ impl Exit {
             ports::PANIC => Self::Panic,
             ports::LOG => Self::Log,
             ports::COMPLAIN => Self::Complaint,
+            ports::READY => Self::Ready,
             // A doorbell without an ioeventfd is a channel that does not exist.
             port => Self::Port { port, write: true },
         }
@@ -119,7 +124,7 @@ mod tests {
     fn ports_of_the_abi_are_known_and_all_others_are_faults() {
         for port in 0..=u16::MAX {
             let exit = Exit::of(&VcpuExit::IoOut(port, &[0]));
-            let known = port == ports::FAULT || (ports::WAIT..=ports::COMPLAIN).contains(&port);
+            let known = port == ports::FAULT || (ports::WAIT..=ports::READY).contains(&port);
             assert_eq!(known, exit != Exit::Port { port, write: true });
         }
         assert_eq!(

@@ -1,13 +1,20 @@
-//! Guest memory that can be rolled back to its image.
+//! Guest memory that can be rolled back: to its image, or to a checkpoint.
 //!
-//! A domain's memory begins as a memory file: segments, page tables, descriptors, everything.
-//! The domain gets a *private* mapping of it. Pages that it never writes stay shared with the
-//! file; pages that it writes become its own, and a roll-back drops them, so that the next access
-//! finds the file's contents again (the cost follows what was written, not the size).
+//! A domain's memory begins as a memory file, the *base*: segments, page tables, descriptors,
+//! everything. The domain gets a *private* mapping of it. Pages that it never writes stay shared
+//! with the base; pages that it writes become its own. A checkpoint brings the base up to what the
+//! domain has by then, and keeps what was there before.
+//!
+//! A roll-back makes the written pages equal the base again. A few are copied: they stay mapped,
+//! and nobody will fault on them. Many are dropped instead, so that the next access finds the
+//! base's contents; but those that were written before the checkpoint are copied even then, since
+//! a server that has just begun touches them first.
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
 
 use atoll_ipc::abi::{Control, layout};
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -17,13 +24,39 @@ use vm_memory::{
 };
 
 use super::MachineError;
+use super::written::written;
+
+/// Written memory up to this size is copied back, more is dropped. Copying a page takes 0.1 to
+/// 0.3 us; dropping takes less, but each page that is touched again costs a fault of 6 to 50 us.
+const COPY_MAX: u64 = 2 << 20;
 
 /// One domain's memory.
 #[derive(Debug)]
 pub struct DomainMemory {
     guest: GuestMemoryMmap,
+    base: GuestMemoryMmap,
     host_address: u64,
+    base_address: u64,
     size: u64,
+    checkpoint: Mutex<Option<Checkpoint>>,
+}
+
+/// How the base differs from the image.
+#[derive(Debug)]
+struct Checkpoint {
+    /// Pages that were written before it, as offsets in their order.
+    pages: Vec<Range<u64>>,
+    /// What the image has there.
+    originals: Vec<u8>,
+}
+
+/// What a roll-back did, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RolledBack {
+    /// Copied back.
+    pub copied: u64,
+    /// Dropped.
+    pub dropped: u64,
 }
 
 impl DomainMemory {
@@ -36,14 +69,12 @@ impl DomainMemory {
         fill: impl FnOnce(&GuestMemoryMmap) -> Result<(), MachineError>,
     ) -> Result<Self, MachineError> {
         let file = memory_file(size)?;
-        fill(&map(file.try_clone(), size, libc::MAP_SHARED)?)?;
+        let base = map(file.try_clone(), size, libc::MAP_SHARED)?;
+        fill(&base)?;
         let guest = map(Ok(file), size, libc::MAP_PRIVATE)?;
-        let host_address = guest
-            .iter()
-            .next()
-            .map(|region| region.as_ptr() as u64)
-            .ok_or(MachineError::OutOfBounds { address: 0 })?;
-        Ok(Self { guest, host_address, size })
+        let (host_address, base_address) = (address_of(&guest)?, address_of(&base)?);
+        let checkpoint = Mutex::new(None);
+        Ok(Self { guest, base, host_address, base_address, size, checkpoint })
     }
 
     /// Where the VMM has it mapped.
@@ -56,15 +87,100 @@ impl DomainMemory {
         self.size
     }
 
-    /// Forgets everything that was written since [`DomainMemory::build`]. No vCPU may run.
+    /// From now on, a roll-back leads here. No vCPU may run.
+    ///
+    /// # Errors
+    /// If the host does not tell what was written.
+    pub fn take_checkpoint(&self) -> Result<(), MachineError> {
+        let pages = self.written()?;
+        let mut originals = Vec::with_capacity(length_of(&pages) as usize);
+        for range in &pages {
+            let (offset, length) = (range.start as usize, (range.end - range.start) as usize);
+            let base = (self.base_address as *mut u8).wrapping_add(offset);
+            let guest = (self.host_address as *const u8).wrapping_add(offset);
+            // SAFETY: the range is within both mappings, which live as long as `self` and do not
+            // overlap; the vCPUs stand still, and nobody else writes the base.
+            unsafe {
+                originals.extend_from_slice(std::slice::from_raw_parts(base, length));
+                base.copy_from_nonoverlapping(guest, length);
+            }
+        }
+        *self.lock() = Some(Checkpoint { pages, originals });
+        Ok(())
+    }
+
+    /// Whether a roll-back leads to a checkpoint.
+    pub fn has_checkpoint(&self) -> bool {
+        self.lock().is_some()
+    }
+
+    /// Forgets everything that was written since the checkpoint, or since
+    /// [`DomainMemory::build`] without one. No vCPU may run.
     ///
     /// # Errors
     /// If the host refuses.
-    pub fn roll_back(&self) -> Result<(), MachineError> {
-        let (address, length) = (self.host_address as *mut libc::c_void, self.size as usize);
-        // SAFETY: exactly the mapping that `self.guest` owns, private and file-backed: dropping
-        // its pages changes their contents back and unmaps nothing. No reference into it exists
-        // but to atomics, and the vCPUs stand still.
+    pub fn roll_back(&self) -> Result<RolledBack, MachineError> {
+        let written = self.written()?;
+        let all = length_of(&written);
+        if all <= COPY_MAX {
+            self.copy_back(&written);
+            return Ok(RolledBack { copied: all, dropped: 0 });
+        }
+        let checkpoint = self.lock();
+        let first = checkpoint.as_ref().map_or(&[][..], |checkpoint| &checkpoint.pages);
+        let first = if length_of(first) <= COPY_MAX { first } else { &[] };
+        let rest = without(&written, first);
+        rest.iter().try_for_each(|range| self.drop_pages(range.clone()))?;
+        // What was given back to the base meanwhile needs no copy, but is no harm.
+        self.copy_back(first);
+        Ok(RolledBack { copied: length_of(first), dropped: length_of(&rest) })
+    }
+
+    /// Forgets the checkpoint, and everything that was written since [`DomainMemory::build`]. No
+    /// vCPU may run.
+    ///
+    /// # Errors
+    /// If the host refuses.
+    pub fn return_to_image(&self) -> Result<RolledBack, MachineError> {
+        if let Some(Checkpoint { pages, originals }) = self.lock().take() {
+            let mut rest = &originals[..];
+            for range in pages {
+                let (original, others) = rest.split_at((range.end - range.start) as usize);
+                self.base
+                    .write_slice(original, GuestAddress(range.start))
+                    .map_err(|_| MachineError::OutOfBounds { address: range.start })?;
+                rest = others;
+            }
+        }
+        self.roll_back()
+    }
+
+    /// What was written, as offsets.
+    fn written(&self) -> Result<Vec<Range<u64>>, MachineError> {
+        let start = self.host_address;
+        let ranges = written(start..start + self.size)
+            .map_err(|cause| MachineError::Memory { what: "finding written pages", cause })?;
+        Ok(ranges.into_iter().map(|range| range.start - start..range.end - start).collect())
+    }
+
+    fn copy_back(&self, ranges: &[Range<u64>]) {
+        for range in ranges {
+            let (offset, length) = (range.start as usize, (range.end - range.start) as usize);
+            let guest = (self.host_address as *mut u8).wrapping_add(offset);
+            let base = (self.base_address as *const u8).wrapping_add(offset);
+            // SAFETY: the range is within both mappings, which live as long as `self` and do not
+            // overlap. No reference into the guest's exists but to atomics, and the vCPUs stand
+            // still.
+            unsafe { guest.copy_from_nonoverlapping(base, length) };
+        }
+    }
+
+    fn drop_pages(&self, range: Range<u64>) -> Result<(), MachineError> {
+        let address = (self.host_address + range.start) as *mut libc::c_void;
+        let length = (range.end - range.start) as usize;
+        // SAFETY: within the mapping that `self.guest` owns, private and file-backed: dropping its
+        // pages changes their contents back and unmaps nothing. No reference into it exists but
+        // to atomics, and the vCPUs stand still.
         let result = unsafe { libc::madvise(address, length, libc::MADV_DONTNEED) };
         if result == 0 {
             return Ok(());
@@ -73,6 +189,10 @@ impl DomainMemory {
             what: "rolling a domain back",
             cause: io::Error::last_os_error(),
         })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Checkpoint>> {
+        self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fills `bytes` from guest memory.
@@ -130,6 +250,38 @@ pub fn memory_file(size: u64) -> Result<File, MachineError> {
     Ok(file)
 }
 
+fn address_of(memory: &GuestMemoryMmap) -> Result<u64, MachineError> {
+    let region = memory.iter().next().ok_or(MachineError::OutOfBounds { address: 0 })?;
+    Ok(region.as_ptr() as u64)
+}
+
+fn length_of(ranges: &[Range<u64>]) -> u64 {
+    ranges.iter().map(|range| range.end - range.start).sum()
+}
+
+/// What is in `ranges`, and not in `others`; both in their order.
+fn without(ranges: &[Range<u64>], others: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut left = Vec::new();
+    let mut others = others.iter().peekable();
+    for range in ranges {
+        let mut at = range.start;
+        while let Some(other) = others.peek().filter(|other| other.start < range.end) {
+            if at < other.start {
+                left.push(at..other.start);
+            }
+            at = at.max(other.end);
+            if other.end > range.end {
+                break;
+            }
+            others.next();
+        }
+        if at < range.end {
+            left.push(at..range.end);
+        }
+    }
+    left
+}
+
 fn map(file: io::Result<File>, size: u64, sharing: i32) -> Result<GuestMemoryMmap, MachineError> {
     let denied = |cause| MachineError::Memory { what: "a domain", cause };
     let file = file.map_err(denied)?;
@@ -166,6 +318,66 @@ mod tests {
         assert_eq!(memory.read_word(0x1000).unwrap(), 7);
         assert_eq!(memory.read_word(0x1008).unwrap(), 0);
         assert_eq!(memory.read_word(0x5000).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_roll_back_leads_to_the_checkpoint_and_one_to_the_image_forgets_it() {
+        let memory = memory();
+        memory.write(0x1000, &[8; 8]).unwrap();
+        memory.write(0x9000, &[8; 8]).unwrap();
+        memory.take_checkpoint().unwrap();
+        for _ in 0..2 {
+            memory.write(0x1000, &[9; 16]).unwrap();
+            memory.write(0x5000, &[9; 16]).unwrap();
+            let done = memory.roll_back().unwrap();
+            assert_eq!(done, RolledBack { copied: 3 * 4096, dropped: 0 });
+            assert_eq!(memory.read_word(0x1000).unwrap(), 0x0808_0808_0808_0808);
+            assert_eq!(memory.read_word(0x1008).unwrap(), 0);
+            assert_eq!(memory.read_word(0x5000).unwrap(), 0);
+            assert_eq!(memory.read_word(0x9000).unwrap(), 0x0808_0808_0808_0808);
+        }
+        memory.return_to_image().unwrap();
+        assert!(!memory.has_checkpoint());
+        assert_eq!(memory.read_word(0x1000).unwrap(), 7);
+        assert_eq!(memory.read_word(0x9000).unwrap(), 0);
+    }
+
+    #[test]
+    fn much_is_dropped_but_for_what_the_checkpoint_has() {
+        let memory = DomainMemory::build(16 << 20, |_| Ok(())).unwrap();
+        memory.write(0x3000, &[8; 8]).unwrap();
+        memory.take_checkpoint().unwrap();
+        let many = vec![9; 4 << 20];
+        memory.write(0, &many).unwrap();
+        let done = memory.roll_back().unwrap();
+        assert_eq!(done, RolledBack { copied: 4096, dropped: (4 << 20) - 4096 });
+        assert_eq!(memory.read_word(0x3000).unwrap(), 0x0808_0808_0808_0808);
+        assert_eq!(memory.read_word(0x2ff8).unwrap(), 0);
+        assert_eq!(memory.read_word(0x4000).unwrap(), 0);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_left_of_ranges_is_in_them_and_not_in_the_others(
+            one in proptest::collection::vec(proptest::bool::ANY, 40),
+            other in proptest::collection::vec(proptest::bool::ANY, 40),
+        ) {
+            let ranges = |bits: &[bool]| {
+                let mut found: Vec<Range<u64>> = Vec::new();
+                for at in (0..40u64).filter(|&at| bits[at as usize]) {
+                    match found.last_mut() {
+                        Some(last) if last.end == at => last.end += 1,
+                        _ => found.push(at..at + 1),
+                    }
+                }
+                found
+            };
+            let left = without(&ranges(&one), &ranges(&other));
+            for at in 0..40u64 {
+                let is_left = left.iter().any(|range| range.contains(&at));
+                proptest::prop_assert_eq!(is_left, one[at as usize] && !other[at as usize]);
+            }
+        }
     }
 
     #[test]

@@ -10,7 +10,8 @@
 //! | [`plan`] | where a domain's parts lie |
 //! | [`tables`] | page tables |
 //! | [`descriptors`] | GDT, IDT, TSS |
-//! | [`memory`] | guest memory that can be rolled back to its image |
+//! | [`memory`] | guest memory that can be rolled back |
+//! | [`written`] | which of its pages were written |
 //! | [`vm`] | the VM, its memory slots and doorbells |
 //! | [`vcpu`] | a vCPU: registers, running, reset |
 //! | [`exit`] | why a vCPU left the guest |
@@ -30,5 +31,6 @@ pub mod shared_page;
 pub mod tables;
 pub mod vcpu;
 pub mod vm;
+pub mod written;
 
 pub use error::MachineError;

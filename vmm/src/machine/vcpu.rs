@@ -1,4 +1,4 @@
-//! One vCPU: made to start in ring 3, run, and taken back to its start.
+//! One vCPU: made to start in ring 3, run, and taken back to its start or to a checkpoint.
 
 use kvm_bindings::{
     kvm_debugregs, kvm_fpu, kvm_mp_state, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
@@ -81,6 +81,7 @@ pub struct Vcpu {
     _interruptible: Interruptible,
     fd: VcpuFd,
     initial: State,
+    checkpoint: Option<State>,
 }
 
 impl Vcpu {
@@ -106,7 +107,7 @@ impl Vcpu {
         // SAFETY: `kvm_run` stays mapped until `fd` is dropped, after the guard; `Vcpu` is not
         // `Send`, because the guard must stay on this thread.
         let interruptible = unsafe { Interruptible::new(flag) };
-        Ok(Self { _interruptible: interruptible, fd, initial })
+        Ok(Self { _interruptible: interruptible, fd, initial, checkpoint: None })
     }
 
     /// Frequency of the guest's time stamp counter, in Hz, if KVM knows.
@@ -129,11 +130,36 @@ impl Vcpu {
         }
     }
 
-    /// Takes the vCPU back to its start.
+    /// Remembers where it stands, after an exit by a port.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn take_checkpoint(&mut self) -> Result<(), MachineError> {
+        self.settle();
+        self.checkpoint = Some(State::read(&self.fd)?);
+        Ok(())
+    }
+
+    /// Takes the vCPU back to its start, and forgets its checkpoint.
     ///
     /// # Errors
     /// If KVM refuses.
     pub fn reset(&mut self) -> Result<(), MachineError> {
+        self.settle();
+        self.checkpoint = None;
+        self.initial.write(&self.fd)
+    }
+
+    /// Takes the vCPU back to its checkpoint, or to its start if it has none.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn roll_back(&mut self) -> Result<(), MachineError> {
+        self.settle();
+        self.checkpoint.as_ref().unwrap_or(&self.initial).write(&self.fd)
+    }
+
+    fn settle(&mut self) {
         // An exit for I/O is complete only when the vCPU is entered again: until then KVM may
         // still owe the guest a change of registers. Entering it with this flag pays that, and
         // nothing else.
@@ -144,7 +170,6 @@ impl Vcpu {
             Err(error) if error.errno() != libc::EINTR => log::debug!("settling I/O: {error}"),
             _ => (),
         }
-        self.initial.write(&self.fd)
     }
 
     /// The general registers.

@@ -13,7 +13,10 @@ use super::links::Links;
 use super::supervisor::{End, Supervisor, Verdict};
 use crate::control::api::{DomainState, FaultReport};
 use crate::control::{Operation, Refusal};
-use crate::domain::{Cause, Circumstances, Domain, DomainError, ReportKind, Snapshot};
+use crate::domain::{
+    Cause, Circumstances, Domain, DomainError, Origin, ReportKind, Snapshot,
+    Succession,
+};
 use crate::journal::{EventKind, Journal};
 
 /// Why all vCPUs of a domain are made to stand still.
@@ -35,7 +38,7 @@ enum Phase {
     Running,
     Parking { purpose: Purpose, ticket: u32, still: u32, first: Option<Box<Snapshot>> },
     Paused,
-    BackingOff { until: Instant },
+    BackingOff { until: Instant, origin: Origin },
     Faulted,
     Stopped,
 }
@@ -69,6 +72,8 @@ pub struct Member {
     doomed: Option<Cause>,
     /// Its machine failed: the next incarnation needs a new one.
     broken: bool,
+    /// It was ordered to end, and has not yet.
+    killing: bool,
 }
 
 impl Member {
@@ -87,6 +92,7 @@ impl Member {
             next_ticket: 0,
             doomed: None,
             broken: false,
+            killing: false,
         }
     }
 
@@ -128,13 +134,14 @@ impl Member {
     /// When [`Member::tick`] has something to do.
     pub fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::BackingOff { until } => Some(until),
+            Phase::BackingOff { until, .. } => Some(until),
+            Phase::Running => Some(self.started + self.supervisor.probation()?),
             _ => None,
         }
     }
 
     /// Begins the next incarnation. All vCPUs stand still.
-    pub fn begin(&mut self, world: World<'_>) {
+    pub fn begin(&mut self, origin: Origin, world: World<'_>) {
         if self.broken
             && let Err(error) = self.rebuild()
         {
@@ -147,30 +154,47 @@ impl Member {
             world.links.restart(self.id(), self.epoch);
         }
         self.phase = Phase::Starting;
-        self.domain.start(self.epoch);
+        self.domain.start(self.epoch, origin);
     }
 
     /// Does what is due.
     pub fn tick(&mut self, now: Instant, world: World<'_>) {
-        if self.deadline().is_some_and(|deadline| deadline <= now) {
-            self.begin(world);
+        if matches!(self.phase, Phase::Running) && self.supervisor.runs(now - self.started) {
+            self.license();
+        }
+        if let Phase::BackingOff { until, origin } = self.phase
+            && until <= now
+        {
+            self.begin(origin, world);
         }
     }
 
     /// A vCPU reported.
     pub fn reported(&mut self, vcpu: u32, kind: ReportKind, world: World<'_>) {
         match kind {
-            ReportKind::Started { epoch } if epoch == self.epoch => self.now_runs(world),
-            ReportKind::Started { .. } => (),
+            ReportKind::Started { epoch, origin } if epoch == self.epoch => {
+                self.now_runs(origin, world);
+            }
+            ReportKind::Ready { epoch, checkpoint } if epoch == self.epoch => {
+                let event = EventKind::DomainReady {
+                    epoch: epoch.into(),
+                    micros: micros(self.uptime()),
+                    checkpoint,
+                };
+                world.journal.event(Some(self.name()), event);
+                self.license();
+            }
+            ReportKind::Started { .. } | ReportKind::Ready { .. } => (),
             ReportKind::Ended { cause, snapshot } => self.vcpu_ended(cause, snapshot, vcpu, world),
             ReportKind::Parked { ticket, snapshot } => {
                 self.vcpu_parked(ticket, vcpu, snapshot, world)
             }
+            ReportKind::Succeeded(succession) => self.succeeded(*succession, world),
             ReportKind::Broken(error) => self.broke(&error.to_string(), vcpu, world),
         }
     }
 
-    fn now_runs(&mut self, world: World<'_>) {
+    fn now_runs(&mut self, origin: Origin, world: World<'_>) {
         self.started = Instant::now();
         self.phase = Phase::Running;
         self.domain.start_others(self.epoch);
@@ -180,9 +204,40 @@ impl Member {
         let epoch = self.epoch.into();
         let event = match self.epoch {
             1 => EventKind::DomainStarted { epoch },
-            _ => EventKind::DomainRestarted { epoch, micros: micros(self.ended.elapsed()) },
+            _ => EventKind::DomainRestarted {
+                epoch,
+                origin,
+                micros: micros(self.ended.elapsed()),
+                steps: None,
+            },
         };
         world.journal.event(Some(self.name()), event);
+    }
+
+    /// The domain began its next incarnation by itself, as it was allowed to.
+    fn succeeded(&mut self, succession: Succession, world: World<'_>) {
+        let Succession { epoch, cause, snapshot, ended, steps } = succession;
+        self.killing = false;
+        let uptime = ended - self.started;
+        self.note_fault(&cause, &snapshot, 0, uptime, world);
+        let end = if cause == Cause::Killed { End::Killed } else { End::Fault };
+        self.supervisor.ended(end, uptime);
+        (self.epoch, self.ended, self.started) = (epoch, ended, ended + steps.total());
+        let event = EventKind::DomainRestarted {
+            epoch: epoch.into(),
+            origin: Origin::Checkpoint,
+            micros: micros(steps.total()),
+            steps: Some(steps),
+        };
+        world.journal.event(Some(self.name()), event);
+        self.license();
+    }
+
+    /// Lets it go back to its checkpoint by itself, if that is what would be decided.
+    fn license(&self) {
+        if self.supervisor.is_lenient() {
+            self.domain.license();
+        }
     }
 
     fn vcpu_ended(&mut self, cause: Cause, snapshot: Box<Snapshot>, vcpu: u32, world: World<'_>) {
@@ -234,7 +289,7 @@ impl Member {
             Purpose::Restart => {
                 self.ended = Instant::now();
                 self.supervisor.forgive();
-                self.begin(world);
+                self.begin(Origin::Image, world);
             }
             Purpose::Kill { cause } => {
                 self.end(&cause, &first.unwrap_or_default(), 0, world);
@@ -245,6 +300,7 @@ impl Member {
 
     fn end(&mut self, cause: &Cause, snapshot: &Snapshot, vcpu: u32, world: World<'_>) {
         self.ended = Instant::now();
+        self.killing = false;
         let uptime = self.ended - self.started;
         let end = match cause {
             Cause::Exit { status: 0 } => End::Clean,
@@ -259,9 +315,9 @@ impl Member {
             End::Fault | End::Killed => self.note_fault(cause, snapshot, vcpu, uptime, world),
         }
         match self.supervisor.ended(end, uptime) {
-            Verdict::Restart { after: Duration::ZERO } => self.begin(world),
-            Verdict::Restart { after } => {
-                self.phase = Phase::BackingOff { until: self.ended + after };
+            Verdict::Restart { after: Duration::ZERO, origin } => self.begin(origin, world),
+            Verdict::Restart { after, origin } => {
+                self.phase = Phase::BackingOff { until: self.ended + after, origin };
                 let event =
                     EventKind::DomainBackingOff { epoch: self.epoch.into(), micros: micros(after) };
                 world.journal.event(Some(self.name()), event);
@@ -315,6 +371,12 @@ impl Member {
     /// If none runs.
     pub fn kill(&mut self, cause: Cause) -> Result<(), Refusal> {
         match &mut self.phase {
+            Phase::Running if self.domain.blueprint().plan.vcpus == 1 && cause == Cause::Killed => {
+                // Who is being killed need not be killed twice.
+                if !std::mem::replace(&mut self.killing, true) {
+                    self.domain.kill();
+                }
+            }
             Phase::Running | Phase::Paused => self.park(Purpose::Kill { cause }),
             Phase::Starting => self.doomed = Some(cause),
             Phase::Parking { purpose: purpose @ Purpose::Pause, .. } => {
@@ -339,7 +401,7 @@ impl Member {
             Phase::BackingOff { .. } | Phase::Faulted | Phase::Stopped => {
                 self.ended = Instant::now();
                 self.supervisor.forgive();
-                self.begin(world);
+                self.begin(Origin::Image, world);
             }
             Phase::Starting | Phase::Parking { .. } => {
                 return Err(self.wrong_state(Operation::Restart));

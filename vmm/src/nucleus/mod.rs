@@ -21,7 +21,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::control::api::{DomainReport, DomainStatus, HostKind, SystemStatus};
 use crate::control::{Refusal, Request};
-use crate::domain::{Cause, Report};
+use crate::domain::{Cause, Origin, Report};
 use crate::gateway::Gateway;
 use crate::journal::{EventKind, Journal};
 use crate::machine::shared_page::SharedPage;
@@ -69,7 +69,7 @@ impl Nucleus {
     /// Begins the first incarnation of every domain.
     pub fn start(&mut self) {
         let world = World { links: &self.links, journal: &self.journal };
-        self.members.iter_mut().for_each(|member| member.begin(world));
+        self.members.iter_mut().for_each(|member| member.begin(Origin::Image, world));
         self.journal.event(None, EventKind::SystemStarted);
     }
 

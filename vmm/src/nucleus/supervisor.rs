@@ -6,12 +6,15 @@
 
 use std::time::Duration;
 
+use crate::domain::Origin;
 use crate::manifest::Restart;
 
 /// An incarnation that ran at least this long was up: its fault begins no crash loop.
 const MIN_RUN: Duration = Duration::from_millis(50);
 /// Faults in a row, each sooner than [`MIN_RUN`], that are answered without a pause.
 const FREE_TRIES: u32 = 3;
+/// Faults in a row, each as quick, after which the checkpoint is tried again.
+const TRIES_FROM_CHECKPOINT: u32 = 1;
 /// The first pause; each further one is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 /// The longest pause.
@@ -35,6 +38,8 @@ pub enum Verdict {
     Restart {
         /// The pause; zero for at once.
         after: Duration,
+        /// From where.
+        origin: Origin,
     },
     /// Nothing: the domain stays down.
     Stop,
@@ -68,12 +73,37 @@ impl Supervisor {
             End::Clean | End::Fault if uptime < MIN_RUN => self.quick.saturating_add(1),
             End::Clean | End::Fault => 0,
         };
-        Verdict::Restart { after: self.pause() }
+        Verdict::Restart { after: self.pause(), origin: self.origin() }
+    }
+
+    /// Whether the next end, whatever it is, is answered by a new incarnation from the checkpoint,
+    /// at once.
+    pub const fn is_lenient(&self) -> bool {
+        !matches!(self.restart, Restart::Never) && self.quick < TRIES_FROM_CHECKPOINT
+    }
+
+    /// The incarnation that began so long ago runs still; whether that changes anything.
+    pub fn runs(&mut self, uptime: Duration) -> bool {
+        let changes = self.quick > 0 && uptime >= MIN_RUN;
+        if changes {
+            self.quick = 0;
+        }
+        changes
+    }
+
+    /// How long an incarnation must run until [`Supervisor::runs`] changes something.
+    pub fn probation(&self) -> Option<Duration> {
+        (self.quick > 0).then_some(MIN_RUN)
     }
 
     /// An operator intervened: whatever was, the next fault is the first.
     pub fn forgive(&mut self) {
         self.quick = 0;
+    }
+
+    /// What fails again as soon as it is back may be in the checkpoint itself.
+    const fn origin(&self) -> Origin {
+        if self.quick <= TRIES_FROM_CHECKPOINT { Origin::Checkpoint } else { Origin::Image }
     }
 
     fn pause(&self) -> Duration {
@@ -94,10 +124,12 @@ mod tests {
 
     const LONG: Duration = Duration::from_secs(1);
     const SHORT: Duration = Duration::from_millis(1);
+    const AT_ONCE: Verdict =
+        Verdict::Restart { after: Duration::ZERO, origin: Origin::Checkpoint };
 
     fn pauses(supervisor: &mut Supervisor, count: usize) -> Vec<u128> {
         let pause = |verdict| match verdict {
-            Verdict::Restart { after } => after.as_millis(),
+            Verdict::Restart { after, .. } => after.as_millis(),
             Verdict::Stop => panic!("it stopped"),
         };
         (0..count).map(|_| pause(supervisor.ended(End::Fault, SHORT))).collect()
@@ -114,17 +146,28 @@ mod tests {
     fn a_run_that_lasted_or_an_operator_ends_the_loop() {
         let mut supervisor = Supervisor::new(Restart::OnFault);
         pauses(&mut supervisor, 6);
-        assert_eq!(supervisor.ended(End::Fault, LONG), Verdict::Restart { after: Duration::ZERO });
+        assert_eq!(supervisor.ended(End::Fault, LONG), AT_ONCE);
         pauses(&mut supervisor, 6);
         supervisor.forgive();
         assert_eq!(pauses(&mut supervisor, 1), [0]);
     }
 
     #[test]
+    fn a_checkpoint_that_fails_again_at_once_is_left() {
+        let mut supervisor = Supervisor::new(Restart::OnFault);
+        let mut origin = |uptime| match supervisor.ended(End::Fault, uptime) {
+            Verdict::Restart { origin, .. } => origin,
+            Verdict::Stop => panic!("it stopped"),
+        };
+        let origins = [LONG, SHORT, SHORT, SHORT, LONG].map(&mut origin);
+        use Origin::{Checkpoint, Image};
+        assert_eq!(origins, [Checkpoint, Checkpoint, Image, Image, Checkpoint]);
+    }
+
+    #[test]
     fn kills_in_a_row_are_not_slowed_down() {
         let mut supervisor = Supervisor::new(Restart::OnFault);
-        let at_once = Verdict::Restart { after: Duration::ZERO };
-        assert!((0..100).all(|_| supervisor.ended(End::Killed, SHORT) == at_once));
+        assert!((0..100).all(|_| supervisor.ended(End::Killed, SHORT) == AT_ONCE));
     }
 
     #[test]

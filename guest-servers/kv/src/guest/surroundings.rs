@@ -10,18 +10,19 @@ pub struct Surroundings {
     /// Connections that hold state here.
     pub clients: usize,
     random: u64,
+    /// The incarnation whose seed `random` comes from.
+    epoch: u32,
 }
 
 impl Surroundings {
     pub fn new() -> Self {
-        Self { clients: 0, random: seed().rotate_left(32) }
+        Self { clients: 0, random: 0, epoch: 0 }
     }
 }
 
 /// A number that no client can guess, another one for each incarnation.
 pub fn seed() -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = boot::page().seed;
-    u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    boot::seed()[0]
 }
 
 impl Env for Surroundings {
@@ -35,6 +36,9 @@ impl Env for Surroundings {
 
     /// SplitMix64.
     fn random(&mut self) -> u64 {
+        if self.epoch != boot::epoch() {
+            (self.epoch, self.random) = (boot::epoch(), boot::seed()[1]);
+        }
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.random ^ (self.random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
