@@ -70,6 +70,11 @@ impl Ladder {
         if self.quick <= backoff.free { RestartFrom::Checkpoint } else { RestartFrom::Image }
     }
 
+    /// Whether one more quick failure would be answered without a pause, from the checkpoint.
+    pub(super) fn is_free_for_another(&self, backoff: &Backoff) -> bool {
+        self.quick < backoff.free
+    }
+
     /// Whatever was, the next failure is the first.
     pub(super) fn forgive(&mut self) {
         *self = Self::default();

@@ -24,6 +24,7 @@
 
 mod action;
 mod agenda;
+mod certain;
 mod ladder;
 mod leaving;
 mod life;

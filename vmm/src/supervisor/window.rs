@@ -21,6 +21,18 @@ impl Window {
         room
     }
 
+    /// Whether so many more would be admitted now.
+    pub(super) fn has_room(
+        &self,
+        count: usize,
+        now: Duration,
+        intensity: u32,
+        period: Duration,
+    ) -> bool {
+        let counted = self.0.iter().filter(|at| now.saturating_sub(**at) <= period).count();
+        counted + count <= intensity as usize
+    }
+
     /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.0.clear();

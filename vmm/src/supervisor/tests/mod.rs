@@ -13,6 +13,11 @@ use std::path::Path;
 
 use crate::manifest::{Manifest, Supervision};
 
+/// A supervisor for a manifest with these tables, whose servers all announce that they are ready.
+pub(in crate::supervisor) fn of(tables: &str) -> super::Supervisor {
+    super::Supervisor::new(&supervision(tables), |_| true, 7)
+}
+
 /// What a manifest with these tables asks for.
 fn supervision(tables: &str) -> Supervision {
     let text = format!("name = \"test\"\n{tables}");
