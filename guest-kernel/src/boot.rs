@@ -38,6 +38,12 @@ pub fn epoch() -> u32 {
     page().epoch.load(Relaxed)
 }
 
+/// Whether the server is asked to end. When it next waits for a message, and there is none, it
+/// does so with status 0.
+pub fn is_stopping() -> bool {
+    page().stopping.load(Relaxed) != 0
+}
+
 /// Fresh random bytes for this incarnation. Whoever draws on them before the server is
 /// [ready](crate::ready) has the same ones after a restart, as it has all of its memory.
 pub fn seed() -> [u64; 4] {

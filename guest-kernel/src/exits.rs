@@ -75,6 +75,12 @@ pub fn log(level: u32, text: &str) {
     out(ports::LOG);
 }
 
+/// Tells whoever looks that the server is alive.
+pub fn heartbeat() {
+    let count = &control().heartbeats;
+    count.store(count.load(Relaxed).wrapping_add(1), Relaxed);
+}
+
 /// Tells the nucleus that the server has begun. With a checkpoint, each incarnation that is taken
 /// back there returns from here, too.
 pub fn ready(checkpoint: bool) {

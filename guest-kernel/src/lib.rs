@@ -66,6 +66,12 @@ pub fn exits() -> u64 {
     exits::made()
 }
 
+/// Says that the server is alive. One that works on a request for longer than its watchdog's limit
+/// must say so meanwhile; answers to requests say it by themselves.
+pub fn heartbeat() {
+    exits::heartbeat();
+}
+
 /// Ends the server with a status. The nucleus reports it as a fault, unless the domain's restart
 /// policy says that ending is fine.
 pub fn exit(status: u32) -> ! {

@@ -281,7 +281,8 @@ fn a_crash_loop_is_slowed_down_and_leaves_the_processor_to_others() {
         })
         .collect();
     assert!(pauses.is_sorted_by(|a, b| a < b), "each pause is longer: {pauses:?}");
-    assert!(pauses[0] >= 10_000, "{pauses:?} us");
+    // Up to a quarter less than what is configured.
+    assert!(pauses[0] >= 7_500, "{pauses:?} us");
     let fault = &system.inspect("crashme")["last_fault"];
     assert_eq!(
         fault["message"].as_str().unwrap().split(" (").next(),

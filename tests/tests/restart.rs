@@ -94,7 +94,10 @@ fn a_segfault_is_shown_with_its_function_by_the_commands() {
     let fault = fault.unwrap_or_else(|| panic!("no fault in\n{events}"));
     assert!(fault.contains("debug_segfault"), "{fault}");
     let restart = events.lines().skip_while(|line| *line != fault).nth(1).unwrap();
-    assert!(restart.contains("kv restarted from its checkpoint in") && restart.ends_with("epoch 2"), "{restart}");
+    assert!(
+        restart.contains("kv restarted from its checkpoint in") && restart.ends_with("epoch 2"),
+        "{restart}"
+    );
 }
 
 #[test]

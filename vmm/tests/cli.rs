@@ -222,7 +222,12 @@ fn events_are_followed_to_the_end() {
     let mut child = follow.spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert!(lines.next().unwrap().unwrap().ends_with("Z - system started"));
-    let kind = EventKind::DomainRestarted { epoch: 2, origin: Origin::Checkpoint, micros: 90, steps: None };
+    let kind = EventKind::DomainRestarted {
+        epoch: 2,
+        origin: Origin::Checkpoint,
+        micros: 90,
+        steps: None,
+    };
     system.journal.event(Some("kv"), kind);
     assert!(lines.next().unwrap().unwrap().ends_with("Z kv restarted in 90 us, epoch 2"));
     system.stop_serving();

@@ -7,8 +7,8 @@ use atoll_ipc::ready::ChannelSet;
 use super::endpoints::{Endpoint, Endpoints, complain, with};
 use super::message::Message;
 use super::wait::{Awaited, wait};
-use crate::{boot, ready};
 use crate::clock::Instant;
+use crate::{boot, ready};
 
 /// A named receive endpoint of this domain (CHORUS). Any number of channels lead to it.
 ///
@@ -163,6 +163,10 @@ impl Awaited for ForMessage<'_> {
             let (channel, request) = endpoints.next_request(&channels)?;
             Some((port, Event::Message(Message::new(channel, request))))
         })
+    }
+
+    fn is_idle(&self) -> bool {
+        true
     }
 
     fn declare_asleep(&self, endpoints: &mut Endpoints) {

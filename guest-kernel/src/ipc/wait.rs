@@ -30,6 +30,11 @@ pub(super) trait Awaited {
     /// Looks thoroughly.
     fn look(&mut self, endpoints: &mut Endpoints) -> Option<Self::Found>;
 
+    /// Whether a server that is asked to end may end instead of waiting for it.
+    fn is_idle(&self) -> bool {
+        false
+    }
+
     /// About to sleep: whoever brings it must kick.
     fn declare_asleep(&self, endpoints: &mut Endpoints);
 
@@ -62,6 +67,7 @@ fn wait_long<A: Awaited>(
     mut awaited: A,
 ) -> Option<A::Found> {
     loop {
+        end_if_asked(&awaited);
         let budget = budget();
         if budget > 0 {
             ring(&owed.or(&endpoints.take_kicks()));
@@ -125,10 +131,17 @@ fn spin<A: Awaited>(
             return Some(found);
         }
         let now = Instant::now();
-        let late = deadline.is_some_and(|deadline| now >= deadline);
+        let late = deadline.is_some_and(|deadline| now >= deadline) || boot::is_stopping();
         if late || now.ticks_since(start) >= budget || (budget != u64::MAX && is_crowded()) {
             return None;
         }
+    }
+}
+
+/// A server that is asked to end does so when it would wait for the next message.
+fn end_if_asked(awaited: &impl Awaited) {
+    if awaited.is_idle() && boot::is_stopping() {
+        exits::exit(0);
     }
 }
 

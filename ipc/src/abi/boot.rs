@@ -55,8 +55,8 @@ pub struct BootPage {
     pub arguments: u32,
     /// Bytes of all arguments.
     pub arguments_len: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Not 0 once the server is asked to end: when it has answered what it has.
+    pub stopping: AtomicU32,
 }
 
 impl BootPage {
@@ -80,7 +80,7 @@ impl BootPage {
             channels: 0,
             arguments: 0,
             arguments_len: 0,
-            reserved: 0,
+            stopping: AtomicU32::new(0),
         }
     }
 }

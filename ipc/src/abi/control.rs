@@ -29,6 +29,8 @@ pub struct Control {
     pub length: AtomicU32,
     /// For PANIC: the return address and frame pointer from which to trace back.
     pub frame: [AtomicU64; 2],
+    /// Counts how often the server said that it is alive.
+    pub heartbeats: AtomicU64,
     /// The text, UTF-8 in a well-behaved guest.
     pub text: [AtomicU64; TEXT_MAX / 8],
 }

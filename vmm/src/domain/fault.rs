@@ -52,6 +52,11 @@ pub enum Cause {
     },
     /// An operator ended it.
     Killed,
+    /// It had requests to answer, and made no progress.
+    Hung {
+        /// For so many milliseconds.
+        for_ms: u64,
+    },
     /// It wrote to a gateway's channel what no correct server writes.
     Protocol {
         /// The gateway.
@@ -122,6 +127,7 @@ fn kind(cause: &Cause) -> FaultKind {
         Cause::TripleFault => FaultKind::TripleFault,
         Cause::Stuck { .. } => FaultKind::InternalError,
         Cause::Killed => FaultKind::Killed,
+        Cause::Hung { .. } => FaultKind::Hang,
         Cause::Protocol { .. } => FaultKind::Protocol,
     }
 }
@@ -156,6 +162,10 @@ fn explain(report: &mut FaultReport, plan: &Plan, cause: &Cause) {
             report.explanation = Some("an exception that could not be delivered".to_owned());
         }
         Cause::Stuck { reason } => report.explanation = Some(reason.clone()),
+        Cause::Hung { for_ms } => {
+            report.explanation =
+                Some(format!("no progress for {for_ms} ms, with requests to answer"));
+        }
         Cause::Killed => report.explanation = Some("ended by an operator".to_owned()),
         Cause::Protocol { gateway } => {
             report.explanation = Some(format!("what it wrote to gateway {gateway} is no message"));

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicI32, AtomicU32};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
-use atoll_ipc::abi::layout::{HOST, READY};
+use atoll_ipc::abi::BootPage;
+use atoll_ipc::abi::layout::{BOOT, HOST, READY};
 use thiserror::Error;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -187,6 +188,27 @@ impl Domain {
     /// Lets the domain begin its next incarnation by itself, once: see [`Licence`].
     pub fn license(&self) {
         self.shared.licence.grant();
+    }
+
+    /// Takes the licence back.
+    pub fn revoke_licence(&self) {
+        self.shared.licence.take();
+    }
+
+    /// Asks the server to end when it has answered what it has.
+    pub fn ask_to_stop(&self) {
+        let Shared { memory, blueprint, .. } = &*self.shared;
+        let at = BOOT + std::mem::offset_of!(BootPage, stopping) as u64;
+        if let Err(error) = memory.write(at, &1u32.to_le_bytes()) {
+            log::error!("{}: it cannot be asked to stop: {error}", blueprint.name);
+        }
+        signal(&blueprint.wake);
+    }
+
+    /// How often the server said that it is alive; its own word.
+    pub fn heartbeats(&self) -> u64 {
+        let Shared { memory, blueprint, .. } = &*self.shared;
+        memory.control(blueprint.plan.control(0)).map_or(0, |page| page.heartbeats.load(Relaxed))
     }
 
     /// Ends the incarnation as a crash does. Only for a domain with one vCPU, which runs.

@@ -340,7 +340,8 @@ impl VcpuThread {
 
     fn boot_page(&self, vcpu: &Vcpu, epoch: u32) -> Result<BootPage, MachineError> {
         let mut seed = [0; 4];
-        let filled = seed.iter_mut().try_for_each(|word| getrandom::u64().map(|random| *word = random));
+        let filled =
+            seed.iter_mut().try_for_each(|word| getrandom::u64().map(|random| *word = random));
         filled.map_err(|error: getrandom::Error| MachineError::Memory {
             what: "a random seed",
             cause: std::io::Error::other(error.to_string()),

@@ -73,6 +73,21 @@ pub enum EventKind {
         /// Time until the next one, in microseconds.
         micros: u64,
     },
+    /// Nothing follows the end of the domain's last incarnation.
+    DomainStaysDown {
+        /// Why.
+        reason: String,
+    },
+    /// Several domains are restarted, because one of their group failed.
+    GroupRestarts {
+        /// The group.
+        group: String,
+    },
+    /// Restarts in this group did not help.
+    GroupGaveUp {
+        /// The group.
+        group: String,
+    },
     /// An operator holds the domain.
     DomainPaused,
     /// The domain runs again.
@@ -140,6 +155,11 @@ impl fmt::Display for EventKind {
             }
             Self::DomainBackingOff { epoch, micros } => {
                 write!(f, "restart waits {micros} us after the fault of epoch {epoch}")
+            }
+            Self::DomainStaysDown { reason } => write!(f, "stays down: {reason}"),
+            Self::GroupRestarts { group } => write!(f, "group `{group}` restarts"),
+            Self::GroupGaveUp { group } => {
+                write!(f, "group `{group}` gave up: restarts did not help")
             }
             Self::DomainPaused => f.write_str("paused"),
             Self::DomainResumed => f.write_str("resumed"),

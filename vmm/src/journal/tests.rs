@@ -64,7 +64,12 @@ fn a_follower_misses_nothing_that_is_kept() {
 
 #[test]
 fn json_of_an_event_is_flat() {
-    let kind = EventKind::DomainRestarted { epoch: 2, origin: Origin::Checkpoint, micros: 90, steps: None };
+    let kind = EventKind::DomainRestarted {
+        epoch: 2,
+        origin: Origin::Checkpoint,
+        micros: 90,
+        steps: None,
+    };
     let event = Event { seq: 7, time: 1, domain: Some("kv".into()), kind };
     let json = serde_json::to_value(&event).unwrap();
     let expected = serde_json::json!({

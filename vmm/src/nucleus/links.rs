@@ -55,11 +55,35 @@ impl Link {
     }
 }
 
+/// What is seen of a server's work. All of it is what the domains themselves wrote.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// A request was sent, and is not released.
+    pub is_waited_for: bool,
+    /// Changes with each request that is answered or released.
+    pub progress: u64,
+    /// The incarnation.
+    pub epoch: u32,
+}
+
 /// All channels of a system.
 #[derive(Debug, Default)]
 pub struct Links(pub Vec<Link>);
 
 impl Links {
+    /// What a domain's clients wait for, and what it has done for them.
+    pub fn load(&self, domain: u32) -> Load {
+        let mut load = Load::default();
+        for (link, _) in self.of(domain).filter(|(_, role)| *role == Role::Server) {
+            let shared = link.memory.shared();
+            let claims = shared.requests().claims();
+            load.is_waited_for |= claims.tail != claims.head;
+            let done = shared.replies().counts().records.wrapping_add(claims.head);
+            load.progress = load.progress.wrapping_add(done);
+        }
+        load
+    }
+
     /// Readies all channels of a domain, which stands still, for its next incarnation, and wakes
     /// the other ends, whose calls may have met their fate.
     pub fn restart(&self, domain: u32, epoch: u32) {

@@ -1,23 +1,25 @@
-//! One domain's life: incarnations, how they end, what follows.
+//! One domain's life: incarnations, how they end.
 //!
 //! ```text
-//!            begin                 Started                Ended, or all parked
-//!   ┌──────▶ Starting ───────────▶ Running ──▶ Parking ──────────────┬──▶ Paused ─▶ Running
-//!   │                                                                │
-//!   └──── BackingOff ◀── the supervisor's verdict ◀──────────────────┴──▶ Faulted / Stopped
+//!            begin            Started              Ended, or all parked
+//!   Down ──────────▶ Starting ────────▶ Running ──▶ Parking ───┬──▶ Paused ─▶ Running
+//!    ▲                                                         │
+//!    └─────────────────────────────────────────────────────────┘
 //! ```
+//!
+//! What follows an end is the supervisor's to say. A member tells it what happened, as
+//! [`Notice`]s, and does what it is told.
 
 use std::time::{Duration, Instant};
 
 use super::links::Links;
-use super::supervisor::{End, Supervisor, Verdict};
 use crate::control::api::{DomainState, FaultReport};
 use crate::control::{Operation, Refusal};
 use crate::domain::{
-    Cause, Circumstances, Domain, DomainError, Origin, ReportKind, Snapshot,
-    Succession,
+    Cause, Circumstances, Domain, DomainError, Origin, ReportKind, Snapshot, Succession,
 };
 use crate::journal::{EventKind, Journal};
+use crate::supervisor::{End, Supervisor, Why};
 
 /// Why all vCPUs of a domain are made to stand still.
 #[derive(Clone, Debug)]
@@ -26,10 +28,33 @@ enum Purpose {
     Ended { cause: Cause, snapshot: Box<Snapshot>, vcpu: u32 },
     /// An operator, or the nucleus itself, ends it as a crash does.
     Kill { cause: Cause },
-    /// An operator wants a new incarnation.
-    Restart,
     /// An operator wants it to stand still.
     Pause,
+    /// It began an incarnation by itself that is not wanted after all.
+    Recall,
+}
+
+/// What the supervisor is to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// An incarnation runs.
+    Started,
+    /// Its server has begun.
+    Ready,
+    /// It ended.
+    Ended {
+        /// How.
+        end: End,
+        /// How long it had run.
+        uptime: Duration,
+    },
+    /// It ended, and the next one runs.
+    WentAhead {
+        /// How it ended.
+        end: End,
+        /// How long it had run.
+        uptime: Duration,
+    },
 }
 
 #[derive(Debug)]
@@ -38,9 +63,20 @@ enum Phase {
     Running,
     Parking { purpose: Purpose, ticket: u32, still: u32, first: Option<Box<Snapshot>> },
     Paused,
-    BackingOff { until: Instant, origin: Origin },
-    Faulted,
+    Down(Rest),
+}
+
+/// What a domain that is down waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// Its turn.
+    Turn,
+    /// The end of a pause.
+    Pause,
+    /// Nothing: it ended in good order.
     Stopped,
+    /// Nothing: it failed.
+    Faulted,
 }
 
 /// What a member's life touches beside itself.
@@ -57,7 +93,6 @@ pub struct World<'a> {
 pub struct Member {
     /// The domain.
     pub domain: Domain,
-    supervisor: Supervisor,
     phase: Phase,
     /// The incarnation; 0 before the first.
     pub epoch: u32,
@@ -74,16 +109,24 @@ pub struct Member {
     broken: bool,
     /// It was ordered to end, and has not yet.
     killing: bool,
+    /// It is to end, which is no fault of its own.
+    leaving: bool,
+    /// Its last incarnation ended in a fault.
+    failed: bool,
+    /// When to ask again whether it may have a licence.
+    probation: Option<Instant>,
+    /// It is to begin again as soon as it stands still.
+    successor: Option<Origin>,
+    notices: Vec<Notice>,
 }
 
 impl Member {
     /// A domain before its first incarnation.
-    pub fn new(domain: Domain, supervisor: Supervisor) -> Self {
+    pub fn new(domain: Domain) -> Self {
         let now = Instant::now();
         Self {
             domain,
-            supervisor,
-            phase: Phase::Stopped,
+            phase: Phase::Down(Rest::Turn),
             epoch: 0,
             faults: 0,
             last_fault: None,
@@ -93,6 +136,11 @@ impl Member {
             doomed: None,
             broken: false,
             killing: false,
+            leaving: false,
+            failed: false,
+            probation: None,
+            successor: None,
+            notices: Vec::new(),
         }
     }
 
@@ -117,9 +165,10 @@ impl Member {
             Phase::Starting => DomainState::Starting,
             Phase::Running | Phase::Parking { .. } => DomainState::Running,
             Phase::Paused => DomainState::Paused,
-            Phase::BackingOff { .. } => DomainState::BackingOff,
-            Phase::Faulted => DomainState::Faulted,
-            Phase::Stopped => DomainState::Stopped,
+            Phase::Down(Rest::Turn) => DomainState::Starting,
+            Phase::Down(Rest::Pause) => DomainState::BackingOff,
+            Phase::Down(Rest::Faulted) => DomainState::Faulted,
+            Phase::Down(Rest::Stopped) => DomainState::Stopped,
         }
     }
 
@@ -131,12 +180,26 @@ impl Member {
         }
     }
 
-    /// When [`Member::tick`] has something to do.
+    /// What the supervisor is to know, in order; told once.
+    pub fn take_notices(&mut self) -> Vec<Notice> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// When [`Member::license`] is to be asked again.
     pub fn deadline(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::BackingOff { until, .. } => Some(until),
-            Phase::Running => Some(self.started + self.supervisor.probation()?),
-            _ => None,
+        self.probation.filter(|_| matches!(self.phase, Phase::Running))
+    }
+
+    /// Lets it go back to its checkpoint by itself, if that is what will be decided anyway.
+    pub fn license(&mut self, supervisor: &Supervisor) {
+        self.probation = None;
+        if !matches!(self.phase, Phase::Running) || self.leaving {
+            return;
+        }
+        if supervisor.is_certain(self.id() as usize, self.uptime()) {
+            self.domain.license();
+        } else if self.uptime() < Supervisor::probation() {
+            self.probation = Some(self.started + Supervisor::probation());
         }
     }
 
@@ -146,27 +209,19 @@ impl Member {
             && let Err(error) = self.rebuild()
         {
             log::error!("{}: it cannot be rebuilt: {error}", self.name());
-            self.phase = Phase::Faulted;
-            return world.links.gone(self.id());
+            return self.notices.push(Notice::Ended { end: End::Fault, uptime: Duration::ZERO });
         }
+        if matches!(self.phase, Phase::Parking { .. }) {
+            self.successor = Some(origin);
+            return;
+        }
+        (self.killing, self.leaving) = (false, false);
         self.epoch += 1;
         if self.epoch > 1 {
             world.links.restart(self.id(), self.epoch);
         }
         self.phase = Phase::Starting;
         self.domain.start(self.epoch, origin);
-    }
-
-    /// Does what is due.
-    pub fn tick(&mut self, now: Instant, world: World<'_>) {
-        if matches!(self.phase, Phase::Running) && self.supervisor.runs(now - self.started) {
-            self.license();
-        }
-        if let Phase::BackingOff { until, origin } = self.phase
-            && until <= now
-        {
-            self.begin(origin, world);
-        }
     }
 
     /// A vCPU reported.
@@ -182,7 +237,7 @@ impl Member {
                     checkpoint,
                 };
                 world.journal.event(Some(self.name()), event);
-                self.license();
+                self.notices.push(Notice::Ready);
             }
             ReportKind::Started { .. } | ReportKind::Ready { .. } => (),
             ReportKind::Ended { cause, snapshot } => self.vcpu_ended(cause, snapshot, vcpu, world),
@@ -212,6 +267,7 @@ impl Member {
             },
         };
         world.journal.event(Some(self.name()), event);
+        self.notices.push(Notice::Started);
     }
 
     /// The domain began its next incarnation by itself, as it was allowed to.
@@ -220,8 +276,7 @@ impl Member {
         self.killing = false;
         let uptime = ended - self.started;
         self.note_fault(&cause, &snapshot, 0, uptime, world);
-        let end = if cause == Cause::Killed { End::Killed } else { End::Fault };
-        self.supervisor.ended(end, uptime);
+        self.notices.push(Notice::WentAhead { end: end_of(&cause), uptime });
         (self.epoch, self.ended, self.started) = (epoch, ended, ended + steps.total());
         let event = EventKind::DomainRestarted {
             epoch: epoch.into(),
@@ -230,14 +285,6 @@ impl Member {
             steps: Some(steps),
         };
         world.journal.event(Some(self.name()), event);
-        self.license();
-    }
-
-    /// Lets it go back to its checkpoint by itself, if that is what would be decided.
-    fn license(&self) {
-        if self.supervisor.is_lenient() {
-            self.domain.license();
-        }
     }
 
     fn vcpu_ended(&mut self, cause: Cause, snapshot: Box<Snapshot>, vcpu: u32, world: World<'_>) {
@@ -255,6 +302,7 @@ impl Member {
     }
 
     fn park(&mut self, purpose: Purpose) {
+        self.domain.revoke_licence();
         self.next_ticket += 1;
         let ticket = self.next_ticket;
         self.phase = Phase::Parking { purpose, ticket, still: 0, first: None };
@@ -286,10 +334,11 @@ impl Member {
                 self.phase = Phase::Paused;
                 world.journal.event(Some(self.name()), EventKind::DomainPaused);
             }
-            Purpose::Restart => {
-                self.ended = Instant::now();
-                self.supervisor.forgive();
-                self.begin(Origin::Image, world);
+            Purpose::Recall => {
+                self.phase = Phase::Down(Rest::Turn);
+                if let Some(origin) = self.successor.take() {
+                    self.begin(origin, world);
+                }
             }
             Purpose::Kill { cause } => {
                 self.end(&cause, &first.unwrap_or_default(), 0, world);
@@ -302,31 +351,21 @@ impl Member {
         self.ended = Instant::now();
         self.killing = false;
         let uptime = self.ended - self.started;
-        let end = match cause {
-            Cause::Exit { status: 0 } => End::Clean,
-            Cause::Killed => End::Killed,
-            _ => End::Fault,
-        };
-        match end {
-            End::Clean => {
-                let event = EventKind::DomainStopped { epoch: self.epoch.into() };
-                world.journal.event(Some(self.name()), event);
-            }
-            End::Fault | End::Killed => self.note_fault(cause, snapshot, vcpu, uptime, world),
+        let end = end_of(cause);
+        self.failed = !matches!(end, End::Clean) && !self.leaves_as_asked(end);
+        if self.failed {
+            self.note_fault(cause, snapshot, vcpu, uptime, world);
+        } else {
+            let event = EventKind::DomainStopped { epoch: self.epoch.into() };
+            world.journal.event(Some(self.name()), event);
         }
-        match self.supervisor.ended(end, uptime) {
-            Verdict::Restart { after: Duration::ZERO, origin } => self.begin(origin, world),
-            Verdict::Restart { after, origin } => {
-                self.phase = Phase::BackingOff { until: self.ended + after, origin };
-                let event =
-                    EventKind::DomainBackingOff { epoch: self.epoch.into(), micros: micros(after) };
-                world.journal.event(Some(self.name()), event);
-            }
-            Verdict::Stop => {
-                self.phase = if end == End::Clean { Phase::Stopped } else { Phase::Faulted };
-                world.links.gone(self.id());
-            }
-        }
+        self.phase = Phase::Down(Rest::Turn);
+        self.notices.push(Notice::Ended { end, uptime });
+    }
+
+    /// Whether an end is what it was told to.
+    const fn leaves_as_asked(&self, end: End) -> bool {
+        self.leaving && matches!(end, End::Killed)
     }
 
     fn note_fault(
@@ -365,6 +404,72 @@ impl Member {
         Ok(())
     }
 
+    /// Asks the server to end in good order.
+    pub fn ask_to_stop(&mut self) {
+        self.domain.revoke_licence();
+        self.leaving = true;
+        match self.phase {
+            Phase::Running => self.domain.ask_to_stop(),
+            // It cannot hear.
+            _ => self.force(),
+        }
+    }
+
+    /// Ends the incarnation whatever it does.
+    pub fn force(&mut self) {
+        self.domain.revoke_licence();
+        self.leaving = true;
+        match &mut self.phase {
+            Phase::Running | Phase::Paused => self.park(Purpose::Kill { cause: Cause::Killed }),
+            Phase::Starting => self.doomed = Some(Cause::Killed),
+            Phase::Parking { purpose: purpose @ (Purpose::Pause | Purpose::Recall), .. } => {
+                *purpose = Purpose::Kill { cause: Cause::Killed };
+            }
+            Phase::Parking { .. } => (),
+            Phase::Down(_) => {
+                self.notices.push(Notice::Ended { end: End::Killed, uptime: Duration::ZERO });
+            }
+        }
+    }
+
+    /// Ends an incarnation that it began by itself and that is not wanted: nobody need know.
+    pub fn recall(&mut self) {
+        match &mut self.phase {
+            Phase::Running | Phase::Paused => self.park(Purpose::Recall),
+            Phase::Parking { purpose, .. } => *purpose = Purpose::Recall,
+            Phase::Starting | Phase::Down(_) => (),
+        }
+    }
+
+    /// It begins again after a pause.
+    pub fn pauses(&mut self, pause: Duration, world: World<'_>) {
+        self.phase = Phase::Down(Rest::Pause);
+        let (epoch, micros) = (self.epoch.into(), micros(pause));
+        world.journal.event(Some(self.name()), EventKind::DomainBackingOff { epoch, micros });
+    }
+
+    /// Nothing follows its end.
+    pub fn stays_down(&mut self, why: Why, world: World<'_>) {
+        let rest = if self.failed { Rest::Faulted } else { Rest::Stopped };
+        self.phase = Phase::Down(rest);
+        world.links.gone(self.id());
+        if !matches!(why, Why::Finished | Why::SystemEnds) {
+            let event = EventKind::DomainStaysDown { reason: why.to_string() };
+            world.journal.event(Some(self.name()), event);
+        }
+    }
+
+    /// Whether an operator may ask for a new incarnation now.
+    ///
+    /// # Errors
+    /// If one is just beginning, or ending.
+    pub fn may_restart(&self) -> Result<(), Refusal> {
+        match self.phase {
+            Phase::Starting | Phase::Parking { .. } => Err(self.wrong_state(Operation::Restart)),
+            Phase::Running | Phase::Paused | Phase::Down(_) => Ok(()),
+        }
+    }
+
     /// Ends the incarnation as a crash does.
     ///
     /// # Errors
@@ -384,28 +489,7 @@ impl Member {
             }
             // It is ending already.
             Phase::Parking { .. } => (),
-            Phase::BackingOff { .. } | Phase::Faulted | Phase::Stopped => {
-                return Err(self.wrong_state(Operation::Kill));
-            }
-        }
-        Ok(())
-    }
-
-    /// Begins a new incarnation, which counts as no fault.
-    ///
-    /// # Errors
-    /// If one is just beginning.
-    pub fn restart(&mut self, world: World<'_>) -> Result<(), Refusal> {
-        match self.phase {
-            Phase::Running | Phase::Paused => self.park(Purpose::Restart),
-            Phase::BackingOff { .. } | Phase::Faulted | Phase::Stopped => {
-                self.ended = Instant::now();
-                self.supervisor.forgive();
-                self.begin(Origin::Image, world);
-            }
-            Phase::Starting | Phase::Parking { .. } => {
-                return Err(self.wrong_state(Operation::Restart));
-            }
+            Phase::Down(_) => return Err(self.wrong_state(Operation::Kill)),
         }
         Ok(())
     }
@@ -441,8 +525,11 @@ impl Member {
             Phase::Starting | Phase::Parking { .. } => "try again in a moment",
             Phase::Running => "it need not be resumed",
             Phase::Paused => "`vmm resume` lets it run on",
-            Phase::BackingOff { .. } => "`vmm restart` begins its next incarnation at once",
-            Phase::Faulted | Phase::Stopped => "`vmm restart` begins its next incarnation",
+            Phase::Down(Rest::Turn) => "it starts when those that it waits for are up",
+            Phase::Down(Rest::Pause) => "`vmm restart` begins its next incarnation at once",
+            Phase::Down(Rest::Faulted | Rest::Stopped) => {
+                "`vmm restart` begins its next incarnation"
+            }
         };
         Refusal::WrongState {
             domain: self.name().to_owned(),
@@ -450,6 +537,16 @@ impl Member {
             state: self.state(),
             remedy: remedy.to_owned(),
         }
+    }
+}
+
+/// How the supervisor sees an end.
+const fn end_of(cause: &Cause) -> End {
+    match cause {
+        Cause::Exit { status: 0 } => End::Clean,
+        Cause::Killed => End::Killed,
+        Cause::Hung { .. } => End::Hung,
+        _ => End::Fault,
     }
 }
 

@@ -6,7 +6,7 @@
 mod links;
 mod member;
 mod residency;
-mod supervisor;
+mod watchdog;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -25,11 +25,13 @@ use crate::domain::{Cause, Origin, Report};
 use crate::gateway::Gateway;
 use crate::journal::{EventKind, Journal};
 use crate::machine::shared_page::SharedPage;
+use crate::manifest::RestartFrom;
+use crate::supervisor::{Action, Ending, Supervisor};
 
 pub use links::{Link, Links, Party};
 pub use member::Member;
-use member::World;
-pub use supervisor::Supervisor;
+use member::{Notice, World};
+pub use watchdog::Watchdog;
 
 /// What the event loop's descriptors are about.
 const SIGNALS: u32 = 1;
@@ -61,30 +63,122 @@ pub struct Nucleus {
     pub signals: SignalFd,
     /// When the system started.
     pub started: Instant,
-    /// Set once it is to stop: why.
-    pub stopping: Option<String>,
+    /// What decides what follows what.
+    pub supervisor: Supervisor,
+    /// Names of its groups, by place.
+    pub groups: Vec<String>,
+    /// Who looks for domains that hang.
+    pub watchdogs: Vec<Watchdog>,
+    /// It has begun to stop.
+    pub stopping: bool,
+    /// Set once it has ended: why.
+    pub over: Option<Ending>,
 }
 
 impl Nucleus {
     /// Begins the first incarnation of every domain.
     pub fn start(&mut self) {
-        let world = World { links: &self.links, journal: &self.journal };
-        self.members.iter_mut().for_each(|member| member.begin(Origin::Image, world));
+        self.supervisor.begin(self.now());
+        self.settle();
         self.journal.event(None, EventKind::SystemStarted);
     }
 
     /// How long the event loop may block before [`Nucleus::tick`]; `None` for as long as it likes.
     pub fn patience(&self) -> Option<Duration> {
-        let deadlines = self.members.iter().filter_map(Member::deadline);
-        deadlines.min().map(|deadline| deadline.saturating_duration_since(Instant::now()))
+        let licences = self.members.iter().filter_map(Member::deadline);
+        let watchdogs = self.watchdogs.iter().map(Watchdog::deadline);
+        let decision = self.supervisor.deadline().map(|after| self.started + after);
+        let first = licences.chain(watchdogs).chain(decision).min();
+        first.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Does what has become due.
     pub fn tick(&mut self) {
         let now = Instant::now();
-        let world = World { links: &self.links, journal: &self.journal };
-        self.members.iter_mut().for_each(|member| member.tick(now, world));
+        for member in &mut self.members {
+            if member.deadline().is_some_and(|deadline| deadline <= now) {
+                member.license(&self.supervisor);
+            }
+        }
+        for watchdog in &mut self.watchdogs {
+            watchdog.tick(now, &mut self.members, &self.links);
+        }
         self.hear_complaints();
+        if self.supervisor.deadline().is_some_and(|after| self.started + after <= now) {
+            self.supervisor.tick(self.now());
+        }
+        self.settle();
+    }
+
+    /// The supervisor's time.
+    fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Tells the supervisor what has happened, and does what it says, until there is nothing more
+    /// of both.
+    fn settle(&mut self) {
+        self.obey_supervisor();
+        loop {
+            let mut told = false;
+            for domain in 0..self.members.len() {
+                for notice in self.members[domain].take_notices() {
+                    self.tell(domain, notice);
+                    self.obey_supervisor();
+                    told = true;
+                }
+            }
+            if !told {
+                return;
+            }
+        }
+    }
+
+    fn obey_supervisor(&mut self) {
+        while let Some(action) = self.supervisor.next_action() {
+            self.act(action);
+        }
+    }
+
+    fn tell(&mut self, domain: usize, notice: Notice) {
+        let now = self.now();
+        match notice {
+            Notice::Started => self.supervisor.started(domain, now),
+            Notice::Ready => self.supervisor.ready(domain, now),
+            Notice::Ended { end, uptime } => self.supervisor.ended(domain, end, uptime, now),
+            Notice::WentAhead { end, uptime } => {
+                if !self.supervisor.went_ahead(domain, end, uptime, now) {
+                    self.members[domain].recall();
+                }
+            }
+        }
+        self.members[domain].license(&self.supervisor);
+    }
+
+    fn act(&mut self, action: Action) {
+        let world = World { links: &self.links, journal: &self.journal };
+        match action {
+            Action::Start { domain, from } => {
+                let origin = match from {
+                    RestartFrom::Checkpoint => Origin::Checkpoint,
+                    RestartFrom::Image => Origin::Image,
+                };
+                self.members[domain].begin(origin, world);
+            }
+            Action::Stop { domain, .. } => self.members[domain].ask_to_stop(),
+            Action::Force { domain } => self.members[domain].force(),
+            Action::StayDown { domain, why } => self.members[domain].stays_down(why, world),
+            Action::Pause { domain, pause } => self.members[domain].pauses(pause, world),
+            Action::GroupRestarts { group } => {
+                let group = self.groups[group].clone();
+                self.journal.event(None, EventKind::GroupRestarts { group });
+            }
+            Action::GroupGivesUp { group } => {
+                let group = self.groups[group].clone();
+                self.journal.event(None, EventKind::GroupGaveUp { group });
+            }
+            Action::EndSystem { why, .. } => self.over = Some(why),
+        }
     }
 
     /// A server that broke the protocol towards a gateway is ended: nobody could speak with it.
@@ -115,6 +209,7 @@ impl Nucleus {
         while let Ok(request) = self.requests.try_recv() {
             self.obey(request);
         }
+        self.settle();
     }
 
     /// Answers one request of the control API. A client that no longer waits is no concern.
@@ -134,7 +229,7 @@ impl Nucleus {
                 drop(answer.send(result));
             }
             Request::Restart { domain, answer } => {
-                drop(answer.send(find(members, &domain).and_then(|member| member.restart(world))));
+                drop(answer.send(self.restart(&domain)));
             }
             Request::Pause { domain, answer } => {
                 drop(answer.send(find(members, &domain).and_then(Member::pause)));
@@ -149,11 +244,28 @@ impl Nucleus {
         }
     }
 
-    fn stop(&mut self, reason: &str) {
-        if self.stopping.is_none() {
-            self.journal.event(None, EventKind::SystemStopping { reason: reason.to_owned() });
-            self.stopping = Some(reason.to_owned());
+    fn restart(&mut self, domain: &str) -> Result<(), Refusal> {
+        let member = find(&mut self.members, domain)?;
+        member.may_restart()?;
+        let number = member.id() as usize;
+        let now = self.now();
+        // A system that ends says so itself.
+        if let Err(ending) = self.supervisor.restart(number, now) {
+            log::info!("{domain} is not restarted: {ending}");
         }
+        Ok(())
+    }
+
+    /// Asks all domains to end in good order; asked again, ends without them.
+    fn stop(&mut self, reason: &str) {
+        if self.stopping {
+            self.over = Some(Ending::Asked(reason.to_owned()));
+            return;
+        }
+        self.stopping = true;
+        self.journal.event(None, EventKind::SystemStopping { reason: reason.to_owned() });
+        self.supervisor.stop(reason, self.now());
+        self.settle();
     }
 
     fn read_signal(&mut self) {

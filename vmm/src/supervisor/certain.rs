@@ -82,7 +82,10 @@ mod tests {
         }
         assert!(!supervisor.is_certain(0, MS), "the next quick one begins from the image");
         assert!(supervisor.is_certain(0, MIN_RUN), "unless it ran for long");
-        assert!(!supervisor.went_ahead(0, End::Fault, MS, now), "what it did all the same is undone");
+        assert!(
+            !supervisor.went_ahead(0, End::Fault, MS, now),
+            "what it did all the same is undone"
+        );
         let expected = Action::Start { domain: 0, from: RestartFrom::Image };
         assert_eq!(supervisor.next_action(), Some(expected));
     }

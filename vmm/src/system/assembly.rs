@@ -29,7 +29,8 @@ use crate::machine::host::Host;
 use crate::machine::plan::Plan;
 use crate::machine::shared_page::SharedPage;
 use crate::manifest::{self, DomainName, Manifest, PortRef, Wait};
-use crate::nucleus::{Link, Links, Member, Nucleus, Party, Supervisor};
+use crate::nucleus::{Link, Links, Member, Nucleus, Party, Watchdog};
+use crate::supervisor::Supervisor;
 
 /// How long a wait spins if the host's cost of a sleep could not be measured.
 const SPIN: Duration = Duration::from_micros(50);
@@ -106,10 +107,12 @@ pub fn assemble(
     let gateways = assembly.open_gateways(&parts.journal)?;
     let (reports, reported) = mpsc::channel();
     let members = assembly.build(&parts, reports)?;
+    let supervisor = supervisor(manifest, &members)?;
     let hardware = Host::has_hardware_virtualisation();
     let nucleus = Nucleus {
         name: manifest.name.to_string(),
         host: if hardware { HostKind::Hardware } else { HostKind::Software },
+        supervisor,
         members,
         links: Links(assembly.links),
         gateways,
@@ -120,9 +123,28 @@ pub fn assemble(
         news: parts.news,
         signals: parts.signals,
         started: Instant::now(),
-        stopping: None,
+        groups: manifest.supervision.groups.iter().map(|group| group.title().to_owned()).collect(),
+        watchdogs: watchdogs(manifest),
+        stopping: false,
+        over: None,
     };
     Ok((nucleus, ends))
+}
+
+/// A server that has ports says by itself when it is ready: it is when it first waits for a
+/// message.
+fn supervisor(manifest: &Manifest, members: &[Member]) -> Result<Supervisor, SystemError> {
+    let seed = getrandom::u64().map_err(no_randomness)?;
+    let announces = |domain: usize| {
+        let member: Option<&Member> = members.get(domain);
+        member.is_some_and(|member| !member.domain.blueprint().image.ports().is_empty())
+    };
+    Ok(Supervisor::new(&manifest.supervision, announces, seed))
+}
+
+fn watchdogs(manifest: &Manifest) -> Vec<Watchdog> {
+    let policies = manifest.supervision.domains.iter().enumerate();
+    policies.filter_map(|(domain, policy)| Some(Watchdog::new(domain, policy.watchdog?))).collect()
 }
 
 impl<'m> Assembly<'m> {
@@ -253,10 +275,9 @@ impl<'m> Assembly<'m> {
         let system = self.manifest.name.to_abi();
         let groups = Groups::new(drafts.iter().map(Draft::processors));
         let build = |draft: Draft<'_>| {
-            let supervisor = Supervisor::new(draft.config.restart);
             let blueprint = draft.finish(system, self.spin, &groups, &self.host_page)?;
             let domain = Domain::new(&parts.host, blueprint, &parts.journal, &line)?;
-            Ok(Member::new(domain, supervisor))
+            Ok(Member::new(domain))
         };
         drafts.into_iter().map(build).collect()
     }
@@ -382,9 +403,12 @@ fn end(
 /// A unique identifier: random, as no list of all systems exists.
 fn fresh_id() -> Result<u128, SystemError> {
     let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|error| SystemError::EventLoop(io::Error::other(error.to_string())))?;
+    getrandom::fill(&mut bytes).map_err(no_randomness)?;
     Ok(u128::from_le_bytes(bytes))
+}
+
+fn no_randomness(error: getrandom::Error) -> SystemError {
+    SystemError::EventLoop(io::Error::other(error.to_string()))
 }
 
 fn event() -> Result<Arc<EventFd>, SystemError> {

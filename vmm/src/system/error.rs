@@ -50,6 +50,11 @@ pub enum SystemError {
         /// The manifest's file.
         manifest: String,
     },
+    /// Restarts did not help.
+    #[error(
+        "supervision gave up: restarts did not help; `vmm events` of the next run tells which domain failed and why"
+    )]
+    GaveUp,
     /// The event loop failed.
     #[error("the event loop failed: {0}; check the limits on open files and threads")]
     EventLoop(io::Error),
@@ -66,6 +71,7 @@ impl SystemError {
             }
             Self::Machine(_) | Self::Domain(_) | Self::Listen { .. } => ExitCode::Host,
             Self::Claim(_) | Self::Control(_) => ExitCode::Host,
+            Self::GaveUp => ExitCode::GaveUp,
             Self::EventLoop(_) => ExitCode::Runtime,
         }
     }

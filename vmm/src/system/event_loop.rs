@@ -14,6 +14,7 @@ use event_manager::{EventManager, MutEventSubscriber, SubscriberId, SubscriberOp
 use super::SystemError;
 use crate::gateway::Gateway;
 use crate::nucleus::Nucleus;
+use crate::supervisor::Ending;
 
 /// The nucleus's thread may run on any processor.
 const NUCLEUS_GROUP: usize = 0;
@@ -37,7 +38,7 @@ pub fn run(nucleus: Nucleus) -> Result<(), SystemError> {
     nucleus.borrow_mut().start();
     let host_page = nucleus.borrow().host_page.clone();
     host_page.enter(NUCLEUS_GROUP, NO_DOMAIN);
-    while nucleus.borrow().stopping.is_none() {
+    while nucleus.borrow().over.is_none() {
         let idle = gateways.iter().all(|(_, gateway)| gateway.borrow_mut().may_sleep());
         let patience = if idle { nucleus.borrow().patience() } else { Some(Duration::ZERO) };
         // While it works, this thread takes a processor like any vCPU.
@@ -51,7 +52,10 @@ pub fn run(nucleus: Nucleus) -> Result<(), SystemError> {
         }
         nucleus.borrow_mut().tick();
     }
-    Ok(())
+    match nucleus.borrow().over {
+        Some(Ending::GaveUp) => Err(SystemError::GaveUp),
+        Some(Ending::Asked(_)) | None => Ok(()),
+    }
 }
 
 /// For `epoll`: rounded up, so that what is due is due when it returns; -1 for ever.

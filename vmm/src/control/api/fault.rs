@@ -27,6 +27,8 @@ pub enum FaultKind {
     InternalError,
     /// Ended by an operator, as a crash.
     Killed,
+    /// Requests waited, and the server made no progress.
+    Hang,
     /// A hypercall or a ring that breaks the guest/host ABI.
     Protocol,
 }
@@ -43,6 +45,7 @@ impl FaultKind {
             Self::TripleFault => "triple-fault",
             Self::InternalError => "internal-error",
             Self::Killed => "killed",
+            Self::Hang => "hang",
             Self::Protocol => "protocol",
         }
     }
