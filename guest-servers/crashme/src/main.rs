@@ -60,8 +60,10 @@ struct Line {
 fn main() -> u32 {
     let mut connections = Connections::new();
     let mut shared = Shared::default();
-    if boot::argument("at-start") == Some("panic") {
-        panic!("told to panic at start");
+    match boot::argument("at-start") {
+        Some("panic") => panic!("told to panic at start"),
+        Some("loop") => faults::forever(),
+        _ => (),
     }
     if let Err(error) = atoll::ready() {
         panic!("{error}");
