@@ -50,6 +50,10 @@ impl InService {
         self.next.0 - self.oldest.0 == IN_SERVICE_MAX as u64
     }
 
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.next.0 == self.oldest.0
+    }
+
     /// Notes that a record between these positions was taken.
     #[inline(always)]
     pub(crate) const fn open(&mut self, start: u64, end: u64) -> Slot {

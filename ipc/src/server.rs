@@ -346,6 +346,11 @@ impl<R: Region> Server<R> {
         }
     }
 
+    /// Whether requests are in service: taken, and not answered.
+    pub fn is_serving(&self) -> bool {
+        !self.in_service.is_empty()
+    }
+
     /// Whether failures are owed to this client.
     pub fn owes(&self) -> bool {
         self.owed.count > 0

@@ -187,6 +187,8 @@ fn a_server_that_does_not_stop_is_forced() {
 fn a_server_that_is_never_ready_has_failed() {
     let slow = "start-deadline = \"200 ms\"\narguments = [\"at-start=loop\"]\nbackoff-free = 0";
     let Some(system) = System::start(&manifest("", &[("a", slow), ("b", "")])) else { return };
+    let fault = system.event_after(0, "a", "domain-faulted");
+    assert_eq!(fault["fault"]["kind"], "not-ready", "{fault}");
     let records: &dyn Fn(&Value) -> bool = &|record| is_event(record, "a", "domain-backing-off");
     system.records().after(0, "a pause", records);
     assert_eq!(client(&system, "b").ask("ping"), "pong");

@@ -233,6 +233,12 @@ impl Endpoints {
         }
     }
 
+    /// Whether messages were received and not answered.
+    pub(super) fn are_serving(&self) -> bool {
+        let mut ends = self.all.iter();
+        ends.any(|end| matches!(end, Endpoint::Server(server) if server.is_serving()))
+    }
+
     /// About to sleep until a message comes. The caller must look once more after this.
     pub(super) fn declare_asleep(&mut self) {
         ready_page(READY).declare_asleep();

@@ -165,8 +165,8 @@ impl Awaited for ForMessage<'_> {
         })
     }
 
-    fn is_idle(&self) -> bool {
-        true
+    fn is_idle(&self, endpoints: &Endpoints) -> bool {
+        !endpoints.are_serving()
     }
 
     fn declare_asleep(&self, endpoints: &mut Endpoints) {

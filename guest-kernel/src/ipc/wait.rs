@@ -31,7 +31,7 @@ pub(super) trait Awaited {
     fn look(&mut self, endpoints: &mut Endpoints) -> Option<Self::Found>;
 
     /// Whether a server that is asked to end may end instead of waiting for it.
-    fn is_idle(&self) -> bool {
+    fn is_idle(&self, _: &Endpoints) -> bool {
         false
     }
 
@@ -67,7 +67,7 @@ fn wait_long<A: Awaited>(
     mut awaited: A,
 ) -> Option<A::Found> {
     loop {
-        end_if_asked(&awaited);
+        end_if_asked(&awaited, endpoints);
         let budget = budget();
         if budget > 0 {
             ring(&owed.or(&endpoints.take_kicks()));
@@ -139,8 +139,8 @@ fn spin<A: Awaited>(
 }
 
 /// A server that is asked to end does so when it would wait for the next message.
-fn end_if_asked(awaited: &impl Awaited) {
-    if awaited.is_idle() && boot::is_stopping() {
+fn end_if_asked(awaited: &impl Awaited, endpoints: &Endpoints) {
+    if boot::is_stopping() && awaited.is_idle(endpoints) {
         exits::exit(0);
     }
 }

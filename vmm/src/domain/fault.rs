@@ -52,6 +52,8 @@ pub enum Cause {
     },
     /// An operator ended it.
     Killed,
+    /// It did not say in time that it is ready.
+    NotReady,
     /// It had requests to answer, and made no progress.
     Hung {
         /// For so many milliseconds.
@@ -128,6 +130,7 @@ fn kind(cause: &Cause) -> FaultKind {
         Cause::Stuck { .. } => FaultKind::InternalError,
         Cause::Killed => FaultKind::Killed,
         Cause::Hung { .. } => FaultKind::Hang,
+        Cause::NotReady => FaultKind::NotReady,
         Cause::Protocol { .. } => FaultKind::Protocol,
     }
 }
@@ -162,6 +165,9 @@ fn explain(report: &mut FaultReport, plan: &Plan, cause: &Cause) {
             report.explanation = Some("an exception that could not be delivered".to_owned());
         }
         Cause::Stuck { reason } => report.explanation = Some(reason.clone()),
+        Cause::NotReady => {
+            report.explanation = Some("it was not ready in time".to_owned());
+        }
         Cause::Hung { for_ms } => {
             report.explanation =
                 Some(format!("no progress for {for_ms} ms, with requests to answer"));

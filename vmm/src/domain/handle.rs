@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicI32, AtomicU32};
 use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use atoll_ipc::abi::BootPage;
 use atoll_ipc::abi::layout::{BOOT, HOST, READY};
@@ -101,6 +102,7 @@ impl Domain {
                 reports: line.reports.clone(),
                 reported: line.reported.clone(),
                 ready: Cell::new(false),
+                started: Cell::new(Instant::now()),
             };
             let thread = thread::Builder::new()
                 .name(format!("{domain:.12}/{index}"))

@@ -106,6 +106,8 @@ pub enum ReportKind {
         epoch: u32,
         /// Whether a later one can begin here.
         checkpoint: bool,
+        /// How long it took to begin.
+        after: Duration,
     },
     /// It stands still, as ordered.
     Parked {
@@ -166,6 +168,8 @@ pub struct VcpuThread {
     pub reported: Arc<EventFd>,
     /// Whether this incarnation has said that it has begun.
     pub ready: Cell<bool>,
+    /// When it was started.
+    pub started: Cell<Instant>,
 }
 
 /// What a vCPU's thread does next.
@@ -307,6 +311,7 @@ impl VcpuThread {
             }
         }
         self.ready.set(origin == Origin::Checkpoint);
+        self.started.set(Instant::now());
         self.introduce(vcpu, epoch)?;
         self.report(ReportKind::Started { epoch, origin });
         Ok(())
@@ -334,7 +339,8 @@ impl VcpuThread {
             vcpu.take_checkpoint()?;
             shared.memory.take_checkpoint()?;
         }
-        self.report(ReportKind::Ready { epoch: shared.epoch.load(Relaxed), checkpoint });
+        let (epoch, after) = (shared.epoch.load(Relaxed), self.started.get().elapsed());
+        self.report(ReportKind::Ready { epoch, checkpoint, after });
         Ok(None)
     }
 

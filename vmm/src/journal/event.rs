@@ -73,6 +73,11 @@ pub enum EventKind {
         /// Time until the next one, in microseconds.
         micros: u64,
     },
+    /// The incarnation had to end, and was not asked, or did not do so in time.
+    DomainForced {
+        /// The incarnation.
+        epoch: u64,
+    },
     /// Nothing follows the end of the domain's last incarnation.
     DomainStaysDown {
         /// Why.
@@ -156,6 +161,7 @@ impl fmt::Display for EventKind {
             Self::DomainBackingOff { epoch, micros } => {
                 write!(f, "restart waits {micros} us after the fault of epoch {epoch}")
             }
+            Self::DomainForced { epoch } => write!(f, "forced to end, epoch {epoch}"),
             Self::DomainStaysDown { reason } => write!(f, "stays down: {reason}"),
             Self::GroupRestarts { group } => write!(f, "group `{group}` restarts"),
             Self::GroupGaveUp { group } => {

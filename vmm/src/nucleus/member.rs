@@ -172,6 +172,11 @@ impl Member {
         }
     }
 
+    /// Whether its vCPUs run.
+    pub fn is_running(&self) -> bool {
+        matches!(self.phase, Phase::Running)
+    }
+
     /// How long the incarnation has run; zero if none does.
     pub fn uptime(&self) -> Duration {
         match self.phase {
@@ -230,10 +235,10 @@ impl Member {
             ReportKind::Started { epoch, origin } if epoch == self.epoch => {
                 self.now_runs(origin, world);
             }
-            ReportKind::Ready { epoch, checkpoint } if epoch == self.epoch => {
+            ReportKind::Ready { epoch, checkpoint, after } if epoch == self.epoch => {
                 let event = EventKind::DomainReady {
                     epoch: epoch.into(),
-                    micros: micros(self.uptime()),
+                    micros: micros(after),
                     checkpoint,
                 };
                 world.journal.event(Some(self.name()), event);
@@ -356,7 +361,11 @@ impl Member {
         if self.failed {
             self.note_fault(cause, snapshot, vcpu, uptime, world);
         } else {
-            let event = EventKind::DomainStopped { epoch: self.epoch.into() };
+            let epoch = self.epoch.into();
+            let event = match end {
+                End::Clean => EventKind::DomainStopped { epoch },
+                _ => EventKind::DomainForced { epoch },
+            };
             world.journal.event(Some(self.name()), event);
         }
         self.phase = Phase::Down(Rest::Turn);
@@ -411,19 +420,20 @@ impl Member {
         match self.phase {
             Phase::Running => self.domain.ask_to_stop(),
             // It cannot hear.
-            _ => self.force(),
+            _ => self.force(Cause::Killed),
         }
     }
 
     /// Ends the incarnation whatever it does.
-    pub fn force(&mut self) {
+    pub fn force(&mut self, cause: Cause) {
         self.domain.revoke_licence();
-        self.leaving = true;
+        // What was not ready in time has failed; the others are only in the way.
+        self.leaving = cause == Cause::Killed;
         match &mut self.phase {
-            Phase::Running | Phase::Paused => self.park(Purpose::Kill { cause: Cause::Killed }),
-            Phase::Starting => self.doomed = Some(Cause::Killed),
+            Phase::Running | Phase::Paused => self.park(Purpose::Kill { cause }),
+            Phase::Starting => self.doomed = Some(cause),
             Phase::Parking { purpose: purpose @ (Purpose::Pause | Purpose::Recall), .. } => {
-                *purpose = Purpose::Kill { cause: Cause::Killed };
+                *purpose = Purpose::Kill { cause };
             }
             Phase::Parking { .. } => (),
             Phase::Down(_) => {
@@ -546,6 +556,7 @@ const fn end_of(cause: &Cause) -> End {
         Cause::Exit { status: 0 } => End::Clean,
         Cause::Killed => End::Killed,
         Cause::Hung { .. } => End::Hung,
+        Cause::NotReady => End::StartTimedOut,
         _ => End::Fault,
     }
 }

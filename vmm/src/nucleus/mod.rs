@@ -166,7 +166,10 @@ impl Nucleus {
                 self.members[domain].begin(origin, world);
             }
             Action::Stop { domain, .. } => self.members[domain].ask_to_stop(),
-            Action::Force { domain } => self.members[domain].force(),
+            Action::Force { domain } if self.supervisor.is_overdue(domain) => {
+                self.members[domain].force(Cause::NotReady);
+            }
+            Action::Force { domain } => self.members[domain].force(Cause::Killed),
             Action::StayDown { domain, why } => self.members[domain].stays_down(why, world),
             Action::Pause { domain, pause } => self.members[domain].pauses(pause, world),
             Action::GroupRestarts { group } => {

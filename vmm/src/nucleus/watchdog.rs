@@ -49,11 +49,10 @@ impl Watchdog {
         let mut load = links.load(member.id());
         load.progress = load.progress.wrapping_add(member.domain.heartbeats());
         load.epoch = member.epoch;
-        if load != self.seen || !load.is_waited_for {
+        if load != self.seen || !load.is_waited_for || !member.is_running() {
             (self.seen, self.since) = (load, now);
         } else if now - self.since >= self.limit {
             let cause = Cause::Hung { for_ms: (now - self.since).as_millis() as u64 };
-            // One that does not run cannot hang.
             if let Err(refusal) = member.kill(cause) {
                 log::debug!("no hang after all: {refusal}");
             }

@@ -14,12 +14,13 @@ use crate::manifest::{Restart, RestartFrom, Strategy};
 impl Supervisor {
     /// Whether a domain's next failure, whatever it is, would be answered by its restart from its
     /// checkpoint, at once, and by nothing else. Its incarnation has run for `uptime` by now.
+    ///
+    /// That others of its group fail first, so many that the group gives up, is the one thing that
+    /// can come between: see [`Supervisor::went_ahead`].
     pub fn is_certain(&self, domain: usize, uptime: Duration) -> bool {
         let Some(place) = self.tree.place(domain) else { return false };
         let (leaf, life) = (&self.tree.leaves[place], &self.lives[place]);
         let group = &self.tree.groups[leaf.group];
-        // Each of the others in the group may have gone ahead, and not be accounted for yet.
-        let others = group.range.len();
         let lives = life.phase == Phase::Up && life.scope.is_none() && self.ending.is_none();
         lives
             && life.checkpoint
@@ -29,7 +30,7 @@ impl Supervisor {
             && self.tree.built_on(place).next().is_none()
             && group.strategy == Strategy::OneForOne
             && (uptime >= MIN_RUN || life.ladder.is_free_for_another(&leaf.backoff))
-            && self.windows[leaf.group].has_room(others, self.now, group.intensity, group.period)
+            && self.windows[leaf.group].has_room(self.now, group.intensity, group.period)
     }
 
     /// When [`Supervisor::is_certain`] may be true of a domain that it is not true of now: after
@@ -91,11 +92,26 @@ mod tests {
     }
 
     #[test]
+    fn who_went_ahead_while_its_group_gave_up_is_called_back() {
+        let domain = |name| format!("[domains.{name}]\nimage = '{name}'\n");
+        let (a, b) = (domain("a"), domain("b"));
+        let mut supervisor = of(&format!("[supervision]\nintensity = 1\n{a}{b}"));
+        supervisor.begin(Duration::ZERO);
+        up(&mut supervisor, 0, Duration::ZERO);
+        up(&mut supervisor, 1, Duration::ZERO);
+        assert!(supervisor.is_certain(0, SECOND) && supervisor.is_certain(1, SECOND));
+        assert!(supervisor.went_ahead(0, End::Fault, SECOND, SECOND));
+        assert!(!supervisor.is_certain(1, SECOND), "there is room for one in 5 s");
+        assert!(!supervisor.went_ahead(1, End::Fault, SECOND, SECOND));
+        let given_up = Action::GroupGivesUp { group: 0 };
+        assert_eq!(supervisor.next_action(), Some(given_up));
+    }
+
+    #[test]
     fn nobody_goes_ahead_whose_restart_concerns_others_or_is_not_to_be() {
         let one = "[domains.a]\nimage = 'a'\n";
         let cases = [
             format!("[supervision]\nstrategy = 'one-for-all'\n{one}"),
-            format!("[supervision]\nintensity = 1\n{one}[domains.b]\nimage = 'b'\n"),
             format!("{one}restart = 'never'\n"),
             format!("{one}restart-from = 'image'\n"),
         ];

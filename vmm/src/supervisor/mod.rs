@@ -230,6 +230,11 @@ impl Supervisor {
         self.settle();
     }
 
+    /// Whether a domain is forced to end because it was not ready in time.
+    pub fn is_overdue(&self, domain: usize) -> bool {
+        self.tree.place(domain).is_some_and(|place| self.lives[place].phase == Phase::Overdue)
+    }
+
     /// Where a domain stands; `None` for a number that there is not.
     pub fn standing(&self, domain: usize) -> Option<Standing> {
         let life = &self.lives[self.tree.place(domain)?];

@@ -21,16 +21,10 @@ impl Window {
         room
     }
 
-    /// Whether so many more would be admitted now.
-    pub(super) fn has_room(
-        &self,
-        count: usize,
-        now: Duration,
-        intensity: u32,
-        period: Duration,
-    ) -> bool {
+    /// Whether one more would be admitted now.
+    pub(super) fn has_room(&self, now: Duration, intensity: u32, period: Duration) -> bool {
         let counted = self.0.iter().filter(|at| now.saturating_sub(**at) <= period).count();
-        counted + count <= intensity as usize
+        counted < intensity as usize
     }
 
     /// Forgets all.

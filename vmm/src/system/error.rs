@@ -65,7 +65,7 @@ pub enum SystemError {
     },
     /// Restarts did not help.
     #[error(
-        "supervision gave up: restarts did not help; `vmm events` of the next run tells which domain failed and why"
+        "supervision gave up: restarts did not help; what was printed before tells which domain failed and why"
     )]
     GaveUp,
     /// The event loop failed.

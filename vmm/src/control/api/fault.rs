@@ -27,6 +27,8 @@ pub enum FaultKind {
     InternalError,
     /// Ended by an operator, as a crash.
     Killed,
+    /// The server did not say in time that it is ready.
+    NotReady,
     /// Requests waited, and the server made no progress.
     Hang,
     /// A hypercall or a ring that breaks the guest/host ABI.
@@ -46,6 +48,7 @@ impl FaultKind {
             Self::InternalError => "internal-error",
             Self::Killed => "killed",
             Self::Hang => "hang",
+            Self::NotReady => "not-ready",
             Self::Protocol => "protocol",
         }
     }
