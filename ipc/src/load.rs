@@ -21,6 +21,28 @@ pub mod work {
     /// Reply with how many messages were taken since the last time, as 8 bytes; or with all ones,
     /// if one of them was not the next.
     pub const COUNT: u16 = 4;
+    /// Fault; the payload is one byte, one of the [`fault`](super::fault) numbers. Its caller learns
+    /// of the end of the incarnation, and of nothing else.
+    pub const CRASH: u16 = 5;
+    /// Write to so much memory, 4 bytes of payload, that was not written to before; reply when it is
+    /// done.
+    pub const DIRTY: u16 = 6;
+}
+
+/// The ways to fault that a load server knows.
+pub mod fault {
+    /// Reads an address that no page has.
+    pub const PAGE: u8 = 1;
+    /// Executes an instruction that is none.
+    pub const UD2: u8 = 2;
+    /// Divides by zero.
+    pub const DIVIDE: u8 = 3;
+    /// Panics.
+    pub const PANIC: u8 = 4;
+    /// Recurses without end.
+    pub const STACK: u8 = 5;
+    /// Writes an I/O port that means nothing.
+    pub const PORT: u8 = 6;
 }
 
 /// How messages are exchanged.

@@ -1,10 +1,13 @@
-//! Makes load for benchmarks, or takes it: as its first argument says, `make` or `take`.
+//! Makes load for benchmarks, or takes it: as its first argument says, `make` or `take`. What takes
+//! it can be told to fault, so that restarts can be timed.
 
 #![no_std]
 #![no_main]
 
 extern crate alloc;
 
+mod crash;
+mod dirt;
 mod make;
 mod take;
 

@@ -1,9 +1,12 @@
-//! Takes load: answers what is to be answered, checks and counts the rest.
+//! Takes load: answers what is to be answered, checks and counts the rest, crashes if it is told to.
 
 use alloc::vec;
 
 use atoll::{Message, Port, Status};
 use atoll_ipc::load::work;
+
+use crate::crash;
+use crate::dirt::Dirt;
 
 /// Longest message that is copied out: 1 MiB, and what a batch may add.
 const LONGEST: usize = 2 << 20;
@@ -33,6 +36,7 @@ impl Taken {
 pub(crate) fn serve(port: Port) -> ! {
     let mut taken = Taken::default();
     let mut buffer = vec![0; LONGEST];
+    let mut dirt = Dirt::default();
     loop {
         let message = port.receive();
         match message.operation() {
@@ -40,6 +44,8 @@ pub(crate) fn serve(port: Port) -> ! {
             work::SINK => sink(message, &mut taken, &mut buffer),
             work::SINK_LENT => sink_lent(message, &mut taken),
             work::COUNT => message.reply(&taken.told()),
+            work::CRASH => crash(message),
+            work::DIRTY => dirty(message, &mut dirt),
             _ => message.fail(Status::Unknown),
         }
     }
@@ -72,4 +78,27 @@ fn sink_lent(message: Message, taken: &mut Taken) {
     let mut first = [0; 8];
     message.read_buffer(0, &mut first);
     taken.record(u64::from_le_bytes(first), 1);
+}
+
+/// Does not return, unless the message names no fault.
+fn crash(message: Message) {
+    let mut kind = [0];
+    if message.len() == kind.len() {
+        message.read(0, &mut kind);
+        crash::by_number(kind[0]);
+    }
+    message.fail(Status::Malformed);
+}
+
+fn dirty(message: Message, dirt: &mut Dirt) {
+    let mut bytes = [0; 4];
+    if message.len() != bytes.len() {
+        return message.fail(Status::Malformed);
+    }
+    message.read(0, &mut bytes);
+    if dirt.add(u32::from_le_bytes(bytes) as usize) {
+        message.reply(&[]);
+    } else {
+        message.fail(Status::Exhausted);
+    }
 }

@@ -4,6 +4,7 @@
 //!   main ──▶ supervisor ──▶ side ──▶ peers/* ──▶ suites ──▶ course, times
 //!              │  (one round: one or two processes)
 //!              └──▶ subjects: which peers and cases there are
+//!   main ──▶ lives: processes that are killed and started again
 //! ```
 //!
 //! The VMM's benchmark starts this program, gives it one case a line and reads one outcome a line.
@@ -16,6 +17,10 @@ mod clock;
 mod course;
 mod cpus;
 mod ends;
+/// The same about processes that are killed and started again.
+#[path = "../../../vmm/src/bench/restart/wire.rs"]
+mod life;
+mod lives;
 mod message;
 mod payload;
 mod peers;
@@ -76,6 +81,12 @@ enum Command {
         #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=60_000))]
         milliseconds: u64,
     },
+    /// Kill processes and start them again, as the standard input asks, and print how long each was
+    /// away.
+    ///
+    /// Each line asks for one kind of process, and is answered by one line, in order: nanoseconds
+    /// from before the kill, and from before the start, until the first reply; or why it failed.
+    Lives,
     /// Be one side of a round: `run` starts this.
     #[command(hide = true)]
     Side {
@@ -88,19 +99,30 @@ fn main() -> Result<()> {
     match Arguments::parse().command {
         Command::List => subjects::cases().iter().try_for_each(print),
         Command::Run { milliseconds } => run(milliseconds),
+        Command::Lives => lives(),
         Command::Side { task } => side::run(&task),
     }
 }
 
 fn run(milliseconds: u64) -> Result<()> {
+    answer_all(|line| match serde_json::from_str::<Case>(line) {
+        Ok(case) => supervisor::measure(&case, milliseconds),
+        Err(error) => Outcome::Failed(format!("this line is no case: {error}")),
+    })
+}
+
+fn lives() -> Result<()> {
+    answer_all(|line| match serde_json::from_str(line) {
+        Ok(question) => lives::measure(&question),
+        Err(error) => life::Answer::Failed(format!("this line is no question: {error}")),
+    })
+}
+
+/// Answers each line of the standard input with one on the standard output.
+fn answer_all<T: Serialize>(mut answer: impl FnMut(&str) -> T) -> Result<()> {
     room::remove_forsaken();
     for line in io::stdin().lock().lines() {
-        let line = line.context("cannot read the standard input")?;
-        let outcome = match serde_json::from_str::<Case>(&line) {
-            Ok(case) => supervisor::measure(&case, milliseconds),
-            Err(error) => Outcome::Failed(format!("this line is no case: {error}")),
-        };
-        print(&outcome)?;
+        print(&answer(&line.context("cannot read the standard input")?))?;
     }
     Ok(())
 }

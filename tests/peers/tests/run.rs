@@ -227,3 +227,27 @@ fn sides_of(program: &Child) -> [Pid; 2] {
         thread::yield_now();
     }
 }
+
+#[test]
+fn lives_are_asked_for_and_told_a_line_each() {
+    let mut child = Command::new(PROGRAM)
+        .arg("lives")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut questions = child.stdin.take().expect("it is piped");
+    let mut answers = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let mut ask = |question: &str| -> Value {
+        writeln!(questions, "{question}").expect("the program reads");
+        let line = answers.next().expect("there is an answer").expect("it is text");
+        serde_json::from_str(&line).expect("it is JSON")
+    };
+    let told = ask(r#"{"program":"tiny","way":"vfork","kills":2}"#);
+    assert_eq!(told["times"]["restarts"].as_array().map(Vec::len), Some(2), "{told}");
+    let refused = ask(r#"{"program":"huge"}"#);
+    let reason = refused["failed"].as_str().expect("it says why");
+    assert!(reason.starts_with("this line is no question"), "{reason}");
+    drop(questions);
+    assert!(child.wait().expect("it can be waited for").success());
+}

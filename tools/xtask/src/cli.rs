@@ -57,7 +57,7 @@ pub enum Command {
     Ci,
     /// Measure how fast it is, beside its peers, on this machine
     ///
-    /// Needs a usable /dev/kvm; `kv` and `restart` also Debian's redis-server and redis-tools: those on the
+    /// Needs a usable /dev/kvm; `kv` also Debian's redis-server and redis-tools: those on the
     /// PATH, or else fetched with apt into target/bench and never installed. docs/benchmarks.md says how to
     /// read the results.
     Bench(BenchArgs),
@@ -114,18 +114,37 @@ pub enum Bench {
     ///
     /// A median ratio below its bar (0.5 without pipelining, 0.7 with 16 requests at a time) is a failure.
     Kv(BenchKvArgs),
-    /// Time from a kill to the next reply beside that of plain processes, and what an idle system costs
+    /// Crashes beside killed processes: from a fault to the first reply of the next incarnation
     ///
-    /// A median of 5 ms and more after a kill, an idle system that uses CPU time, and an idle echo with 4 MiB
-    /// and more resident are failures.
-    Restart(BenchRestartArgs),
+    /// Builds the VMM, the peers and the images, and runs `vmm bench restart` on them with what follows: its
+    /// options, described by `cargo xtask bench restart -- --help`.
+    #[command(after_help = RESTART_HELP)]
+    Restart(BenchVmmArgs),
+    /// Cold starts beside processes: from nothing to the first reply of 1, 10, 100 and 1,000 domains
+    ///
+    /// Builds the VMM, the peers and the images, and runs `vmm bench boot` on them with what follows: its
+    /// options, described by `cargo xtask bench boot -- --help`.
+    #[command(after_help = BOOT_HELP)]
+    Boot(BenchVmmArgs),
     /// Message passing beside its peers: round trips, throughput, sleeping and waking
     ///
     /// Builds the VMM, the peers and the images, and runs `vmm bench ipc` on them with what follows: its
     /// options, described by `cargo xtask bench ipc -- --help`.
     #[command(after_help = IPC_HELP)]
-    Ipc(BenchIpcArgs),
+    Ipc(BenchVmmArgs),
 }
+
+const RESTART_HELP: &str = "\
+Examples:
+  cargo xtask bench restart
+  cargo xtask bench restart --quick --fault page-fault,panic
+  cargo xtask bench restart --plot docs/plots --json > restart.json";
+
+const BOOT_HELP: &str = "\
+Examples:
+  cargo xtask bench boot
+  cargo xtask bench boot --domains 1,1000 --rounds 10
+  cargo xtask bench boot --plot docs/plots --json > boot.json";
 
 const IPC_HELP: &str = "\
 Some of the options of `vmm bench ipc`:
@@ -158,21 +177,10 @@ pub struct BenchKvArgs {
     pub json: Option<PathBuf>,
 }
 
-/// Arguments of `bench restart`.
+/// Arguments of the benchmarks that `vmm bench` makes.
 #[derive(Debug, Args)]
-pub struct BenchRestartArgs {
-    /// How often each kind of end is caused, idle and under load
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..))]
-    pub kills: u32,
-    /// Write every figure to this file
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<PathBuf>,
-}
-
-/// Arguments of `bench ipc`.
-#[derive(Debug, Args)]
-pub struct BenchIpcArgs {
-    /// Handed to `vmm bench ipc` as they are
+pub struct BenchVmmArgs {
+    /// Handed to `vmm bench` as they are
     #[arg(value_name = "VMM ARGS", trailing_var_arg = true, allow_hyphen_values = true)]
     pub vmm: Vec<OsString>,
 }
@@ -198,18 +206,21 @@ mod tests {
     }
 
     #[test]
-    fn options_of_the_benchmark_are_handed_over_with_and_without_dashes() {
-        let options = |line: &[&str]| {
-            let line = [&["cargo xtask", "bench", "ipc"], line].concat();
-            let command = Cli::try_parse_from(line).unwrap().command;
-            let Command::Bench(BenchArgs { which: Bench::Ipc(ipc) }) = command else {
-                panic!("`bench ipc` was asked for");
-            };
-            ipc.vmm
+    fn options_of_the_benchmarks_are_handed_over_with_and_without_dashes() {
+        let options = |which: &str, line: &[&str]| {
+            let line = [&["cargo xtask", "bench", which], line].concat();
+            match Cli::try_parse_from(line).unwrap().command {
+                Command::Bench(BenchArgs {
+                    which: Bench::Ipc(vmm) | Bench::Restart(vmm) | Bench::Boot(vmm),
+                }) => vmm.vmm,
+                other => panic!("{which}: {other:?}"),
+            }
         };
         let asked = ["--rounds", "3", "--quick", "--plot", "docs/plots", "--json"];
-        assert_eq!(options(&asked), asked);
-        assert_eq!(options(&[&["--"][..], &asked].concat()), asked);
-        assert!(options(&[]).is_empty());
+        for which in ["ipc", "restart", "boot"] {
+            assert_eq!(options(which, &asked), asked);
+            assert_eq!(options(which, &[&["--"][..], &asked].concat()), asked);
+            assert!(options(which, &[]).is_empty());
+        }
     }
 }

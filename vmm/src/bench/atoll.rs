@@ -24,6 +24,7 @@ use super::bars::{EXITS_PER_CALL, FLOOR_ONE_CPU, FLOOR_TWO_CPUS, SLEEPING_CPU};
 use super::histogram;
 use super::subject::{MeasureError, Number, Sample, Subject};
 use super::wire::{Case, Cpus, Suite, Wait};
+use crate::control::ClientError;
 use crate::manifest::ManifestError;
 use crate::system::SystemError;
 
@@ -39,6 +40,9 @@ pub enum AtollError {
     /// Its manifest is wrong.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
+    /// A system's control API does not do what it is asked.
+    #[error(transparent)]
+    Control(#[from] ClientError),
     /// A domain did not do its work.
     #[error("the load domain did not answer: {0}")]
     Load(#[from] IpcError),

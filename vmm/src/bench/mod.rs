@@ -1,4 +1,4 @@
-//! What communication costs here: Atoll beside its peers, in one run.
+//! What communication costs here, and crashes, and starts: Atoll beside its peers, in one run.
 //!
 //! ```text
 //!   subjects ──▶ engine ──▶ report ──▶ bars
@@ -26,6 +26,9 @@
 //! | [`form`] | cases and figures in words |
 //! | [`progress`] | the bar on the terminal |
 //! | [`plot`] | pictures |
+//! | `embed` | a system inside this process, to be measured from outside |
+//! | [`mod@restart`] | what a crash costs: a benchmark of its own |
+//! | [`mod@boot`] | what a cold start costs: another |
 //!
 //! Each case is measured once a round, and rounds follow each other, so that whatever else goes on
 //! here disturbs all alike. A probe before and after each measurement tells how far apart the two
@@ -36,7 +39,9 @@ use crate::machine::processors;
 
 pub mod atoll;
 pub mod bars;
+pub mod boot;
 pub mod choice;
+mod embed;
 pub mod engine;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -50,6 +55,7 @@ pub mod plot;
 pub mod progress;
 pub mod reference;
 pub mod report;
+pub mod restart;
 pub mod selection;
 pub mod statistics;
 pub mod subject;

@@ -127,14 +127,20 @@ impl Subject for Peers {
 
 /// How to run it.
 #[derive(Debug)]
-struct Program {
+pub(super) struct Program {
     path: PathBuf,
     milliseconds: Option<u32>,
     patience: Duration,
 }
 
 impl Program {
-    fn start(&self, command: &str) -> Result<Running, PeerError> {
+    /// A program that answers within so long.
+    pub(super) fn new(path: &Path, patience: Duration) -> Self {
+        Self { path: path.to_owned(), milliseconds: None, patience }
+    }
+
+    /// Starts it with a command that reads questions and answers them.
+    pub(super) fn start(&self, command: &str) -> Result<Running, PeerError> {
         let mut process = Command::new(&self.path);
         process.arg(command).stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0);
         if let (Some(milliseconds), "run") = (self.milliseconds, command) {
@@ -170,13 +176,15 @@ impl Program {
         }
     }
 
-    fn ask<T>(&self, running: &mut Running, case: &Case) -> Result<T, PeerError>
+    /// Asks it something, and waits for its answer.
+    pub(super) fn ask<Q, T>(&self, running: &mut Running, question: &Q) -> Result<T, PeerError>
     where
+        Q: serde::Serialize,
         T: serde::de::DeserializeOwned,
     {
         let deadline = Instant::now() + self.patience;
         // If it is gone, its answers end as well, and tell how it went.
-        if let Err(cause) = running.put(case)
+        if let Err(cause) = running.put(question)
             && cause.kind() != io::ErrorKind::BrokenPipe
         {
             return Err(PeerError::Talk { program: self.path.clone(), cause });
@@ -210,15 +218,15 @@ impl Program {
 
 /// One run of the program.
 #[derive(Debug)]
-struct Running {
+pub(super) struct Running {
     child: Child,
     questions: ChildStdin,
     answers: Lines<ChildStdout>,
 }
 
 impl Running {
-    fn put(&mut self, case: &Case) -> io::Result<()> {
-        let mut line = serde_json::to_string(case)?;
+    fn put(&mut self, question: &impl serde::Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_string(question)?;
         line.push('\n');
         self.questions.write_all(line.as_bytes())
     }

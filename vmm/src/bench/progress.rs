@@ -27,8 +27,13 @@ impl Progress {
     /// Shows what is measured now.
     pub fn show(&self, step: Step<'_>) {
         let Step { done, total, round, case } = step;
+        self.tell(done, total, format!("round {round}: {}, {}", case.subject, form(case)));
+    }
+
+    /// Shows how much of all is done, and what is next.
+    pub fn tell(&self, done: u64, total: u64, what: String) {
         self.0.set_length(total);
-        self.0.set_message(format!("round {round}: {}, {}", case.subject, form(case)));
+        self.0.set_message(what);
         self.0.set_position(done);
     }
 }

@@ -64,7 +64,7 @@ fn as_text<S: Serializer>(times: &Histogram<u64>, serializer: S) -> Result<S::Ok
 }
 
 impl Times {
-    fn of(rounds: &[&Histogram<u64>]) -> Option<Self> {
+    pub(super) fn of(rounds: &[&Histogram<u64>]) -> Option<Self> {
         let at = |quantile: f64| {
             Range::of(rounds.iter().map(|times| times.value_at_quantile(quantile) as f64))
         };

@@ -1,5 +1,8 @@
 //! `bench`: measures, prints what came of it, and draws it.
 
+mod boot;
+mod lives;
+mod restart;
 mod text;
 
 use std::io::Write;
@@ -32,7 +35,14 @@ pub(super) fn bench(
     json: bool,
     out: &mut dyn Write,
 ) -> Result<ExitCode, CliError> {
-    let Benchmark::Ipc(args) = &args.what;
+    match &args.what {
+        Benchmark::Ipc(args) => ipc(args, json, out),
+        Benchmark::Restart(args) => restart::restart(args, json, out),
+        Benchmark::Boot(args) => boot::boot(args, json, out),
+    }
+}
+
+fn ipc(args: &IpcArgs, json: bool, out: &mut dyn Write) -> Result<ExitCode, CliError> {
     // What would fail after the run should fail before it.
     if let Some(directory) = &args.plot {
         plot::prepare(directory)?;
@@ -174,9 +184,8 @@ mod tests {
         let (_dir, path) = script(run);
         let peers = ["--peers", path.to_str().unwrap(), "--rounds", "2"];
         let args = parsed(&[&peers[..], arguments].concat());
-        let args = BenchArgs { what: Benchmark::Ipc(args) };
         let mut out = Vec::new();
-        let code = bench(&args, true, &mut out).unwrap();
+        let code = ipc(&args, true, &mut out).unwrap();
         (code, String::from_utf8(out).unwrap())
     }
 

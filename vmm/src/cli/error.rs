@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use thiserror::Error;
 
+use crate::bench::atoll::AtollError;
 use crate::bench::engine::RunError;
 use crate::bench::peers::PeerError;
 use crate::bench::plot::PlotError;
@@ -26,6 +27,8 @@ pub(super) enum CliError {
     #[error(transparent)]
     Bench(#[from] RunError),
     #[error(transparent)]
+    Atoll(#[from] AtollError),
+    #[error(transparent)]
     Peers(#[from] PeerError),
     #[error(transparent)]
     Plot(#[from] PlotError),
@@ -40,6 +43,8 @@ pub(super) enum CliError {
     Output(#[from] io::Error),
     #[error("cannot start an event loop: {0}; check the limit on open files")]
     EventLoop(io::Error),
+    #[error("cannot {action} {}: {source}; {remedy}", path.display())]
+    File { action: &'static str, path: PathBuf, source: io::Error, remedy: &'static str },
     #[error("cannot wait for the system to stop: {0}; `vmm ps` tells whether it still runs")]
     Departure(io::Error),
 }
@@ -56,8 +61,10 @@ impl CliError {
             Self::System(error) => error.exit_code(),
             Self::Client(error) => client_code(error),
             Self::Bench(error) => bench_code(error),
+            Self::Atoll(error) => atoll_code(error),
             Self::Peers(error) => peers_code(error),
             Self::Plot(error) => plot_code(error),
+            Self::File { .. } => ExitCode::Host,
             Self::NoneRuns(_) => ExitCode::Unreachable,
             Self::SeveralRun(_) => ExitCode::Usage,
             Self::Output(_) | Self::EventLoop(_) | Self::Departure(_) => ExitCode::Runtime,
@@ -94,6 +101,20 @@ fn bench_code(error: &RunError) -> ExitCode {
     }
 }
 
+fn atoll_code(error: &AtollError) -> ExitCode {
+    match error {
+        AtollError::System(error) => error.exit_code(),
+        AtollError::Host { .. } => ExitCode::Host,
+        AtollError::Manifest(_)
+        | AtollError::Control(_)
+        | AtollError::Load(_)
+        | AtollError::Ring(_)
+        | AtollError::Bind(_)
+        | AtollError::Histogram(_)
+        | AtollError::Impossible(_) => ExitCode::Runtime,
+    }
+}
+
 fn peers_code(error: &PeerError) -> ExitCode {
     match error {
         PeerError::Start { .. } => ExitCode::Host,
@@ -121,6 +142,9 @@ fn client_code(error: &ClientError) -> ExitCode {
         ClientError::Refused(problem) => match problem.kind {
             ProblemKind::NoSuchDomain
             | ProblemKind::WrongState
+            | ProblemKind::NoCore
+            | ProblemKind::NoSuchLetter
+            | ProblemKind::LetterNotWhole
             | ProblemKind::ShuttingDown
             | ProblemKind::TooManyStreams => ExitCode::Refused,
             ProblemKind::NoAnswer | ProblemKind::BadRequest => ExitCode::Runtime,

@@ -21,8 +21,6 @@ const BODY_MAX: usize = 4 << 20;
 pub struct Report {
     /// Which incarnation this is.
     pub epoch: u64,
-    /// Guest memory that has host memory behind it, in bytes.
-    pub resident_bytes: u64,
     /// Exits of its vCPUs to the VMM, by reason.
     pub exits: BTreeMap<String, u64>,
     /// Gateways that lead to it.
@@ -75,11 +73,6 @@ impl Control {
     pub fn inspect(&mut self, domain: &str) -> Result<Report> {
         let body = self.ask("GET", &format!("/v1/domains/{domain}"))?;
         serde_json::from_slice(&body).with_context(|| format!("reading the report on `{domain}`"))
-    }
-
-    /// Ends the incarnation of `domain` as a crash does.
-    pub fn kill(&mut self, domain: &str) -> Result<()> {
-        self.ask("POST", &format!("/v1/domains/{domain}/kill")).map(drop)
     }
 
     /// Begins to stop the system.
@@ -164,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_report_is_read_for_what_is_of_interest() {
-        let text = r#"{"name": "kv", "epoch": 3, "resident_bytes": 4096,
+        let text = r#"{"name": "kv", "epoch": 3,
             "exits": {"wait": 5, "log": 1}, "gateways": [
             {"listen": "127.0.0.1:4242", "port": "redis", "requests": 10},
             {"listen": "unix:/s", "port": "redis", "requests": 2}]}"#;

@@ -97,11 +97,6 @@ impl Threads {
         let chosen = self.0.iter().filter(|(name, _)| accept(name));
         chosen.fold(Cpu::default(), |sum, (_, cpu)| sum + *cpu)
     }
-
-    /// The sum over all.
-    pub fn total(&self) -> Cpu {
-        self.named(|_| true)
-    }
 }
 
 /// Reads name and CPU time in a line of `/proc/PID/task/TID/stat`. The name is in parentheses, and
@@ -173,7 +168,7 @@ mod tests {
         let used = after.since(&before);
         assert_eq!(used.named(|name| name == "kv/0"), Cpu::default());
         assert_eq!(used.named(|name| name == "vmm"), Cpu { user: 5.0, system: 1.5 });
-        assert_eq!(used.total().total(), 6.5);
+        assert_eq!(used.named(|_| true).total(), 6.5);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Owns what is made of many measured values: the lowest, the median, high percentiles.
+//! Owns what is made of many measured values: the lowest, the median, the highest.
 
 use serde::Serialize;
 
@@ -13,11 +13,6 @@ impl Sample {
         let mut values: Vec<f64> = values.into_iter().filter(|value| !value.is_nan()).collect();
         values.sort_by(f64::total_cmp);
         (!values.is_empty()).then_some(Self(values))
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> usize {
-        self.0.len()
     }
 
     /// The lowest.
@@ -35,13 +30,6 @@ impl Sample {
         let upper = self.0.len() / 2;
         let lower = (self.0.len() - 1) / 2;
         f64::midpoint(self.0[lower], self.0[upper])
-    }
-
-    /// The smallest value that is not exceeded by `percent` of all (the nearest rank): one that was
-    /// measured, never a made-up value between two.
-    pub fn percentile(&self, percent: u32) -> f64 {
-        let rank = (self.0.len() * percent.min(100) as usize).div_ceil(100);
-        self.0[rank.max(1) - 1]
     }
 }
 
@@ -74,20 +62,6 @@ mod tests {
     fn the_median_of_an_even_number_is_between_the_middle_two() {
         assert_eq!(sample(&[1.0, 2.0, 4.0, 100.0]).median(), 3.0);
         assert_eq!(sample(&[7.0]).median(), 7.0);
-    }
-
-    #[test]
-    fn percentiles_are_values_that_were_measured() {
-        let hundred = Sample::of((1..=100).map(f64::from)).unwrap();
-        assert_eq!(
-            [1, 50, 90, 99, 100].map(|p| hundred.percentile(p)),
-            [1.0, 50.0, 90.0, 99.0, 100.0]
-        );
-        let three = sample(&[10.0, 20.0, 30.0]);
-        assert_eq!(
-            [0, 33, 34, 67, 99].map(|p| three.percentile(p)),
-            [10.0, 10.0, 20.0, 30.0, 30.0]
-        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Owns how `redis-benchmark` is asked for load, and the reading of what it measured.
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
@@ -31,13 +31,6 @@ pub fn run(peers: &Peers, address: SocketAddr, load: Load<'_>) -> Result<f64> {
         bail!("redis-benchmark failed ({}): {}", output.status, said.trim());
     }
     requests_per_second(&String::from_utf8_lossy(&output.stdout), load.test)
-}
-
-/// Starts load that goes on until it is killed.
-pub fn start(peers: &Peers, address: SocketAddr, test: &str, pipeline: u32) -> Result<Child> {
-    let mut command = command(peers, address, test, pipeline);
-    command.arg("-l").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().context("starting redis-benchmark")
 }
 
 fn command(peers: &Peers, address: SocketAddr, test: &str, pipeline: u32) -> Command {

@@ -6,7 +6,6 @@ mod bracket;
 mod control;
 mod cpu;
 mod figures;
-mod ipc;
 mod kv;
 mod load;
 mod machine;
@@ -19,9 +18,9 @@ mod plain;
 #[path = "../../../../vmm/src/machine/processors.rs"]
 mod processors;
 mod resp;
-mod restart;
 mod system;
 mod table;
+mod vmm;
 
 use std::fs;
 use std::path::Path;
@@ -40,7 +39,7 @@ use crate::workspace::Workspace;
 use machine::Machine;
 use peers::Peers;
 
-/// What every benchmark beside Redis needs.
+/// What a benchmark beside Redis needs.
 #[derive(Debug)]
 struct Setting<'a> {
     workspace: &'a Workspace,
@@ -64,18 +63,14 @@ pub fn bench(workspace: &Workspace, which: &Bench) -> Result<()> {
     // In the emulated machine a figure would mean nothing.
     kvm::check().context("benchmarks need a usable KVM")?;
     match which {
-        Bench::Ipc(arguments) => ipc::run(workspace, &arguments.vmm),
+        Bench::Ipc(arguments) => vmm::run(workspace, "ipc", &arguments.vmm),
+        Bench::Restart(arguments) => vmm::run(workspace, "restart", &arguments.vmm),
+        Bench::Boot(arguments) => vmm::run(workspace, "boot", &arguments.vmm),
         Bench::Kv(arguments) => {
             let setting = Setting::make(workspace)?;
             let record = setting.record(|| kv::measure(&setting, arguments))?;
             record.tell(&kv::report(&record.results), arguments.json.as_deref())?;
             judge(&kv::missed(&record.results))
-        }
-        Bench::Restart(arguments) => {
-            let setting = Setting::make(workspace)?;
-            let record = setting.record(|| restart::measure(&setting, arguments))?;
-            record.tell(&restart::report(&record.results), arguments.json.as_deref())?;
-            judge(&restart::missed(&record.results))
         }
     }
 }
@@ -90,7 +85,7 @@ fn judge(missed: &[String]) -> Result<()> {
 impl<'a> Setting<'a> {
     fn make(workspace: &'a Workspace) -> Result<Self> {
         host::build_vmm(workspace)?;
-        let names = [system::KV, system::ECHO].map(str::to_owned);
+        let names = [system::KV.to_owned()];
         images::make(workspace, &guest::named(workspace, &names)?)?;
         let directory = workspace.target.join("bench");
         fs::create_dir_all(&directory)

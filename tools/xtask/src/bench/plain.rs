@@ -1,5 +1,4 @@
-//! Owns servers that are plain processes: started, asked, killed with signal 9 and started again, as one
-//! does where there is nothing better.
+//! Owns servers that are plain processes: started, and asked until they answer.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
@@ -50,16 +49,6 @@ impl Plain {
     /// Process id of the one that runs.
     pub fn pid(&self) -> u32 {
         self.child.id()
-    }
-
-    /// Kills it, starts it again, and connects. The result is the time from before the kill to the first reply.
-    pub fn restart(&mut self) -> Result<Duration> {
-        let start = Instant::now();
-        self.child.kill().context("killing the process")?;
-        self.child.wait().context("waiting for the killed process")?;
-        self.child = spawn(&mut self.command)?;
-        self.first_reply()?;
-        Ok(start.elapsed())
     }
 
     /// Connects anew until it answers. Another try is made at once: a pause would be in the result.

@@ -1,5 +1,5 @@
 //! Owns a running system with the kv server: a variant of `images/kv.toml` on a port of its own, with a
-//! private control socket and an idle echo domain beside kv.
+//! private control socket.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -9,15 +9,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use toml_edit::{DocumentMut, Item, Table, value};
+use toml_edit::{DocumentMut, Item, value};
 
 use super::control::{Control, Report};
 use crate::workspace::Workspace;
 
 /// The domain that is measured.
 pub const KV: &str = "kv";
-/// The domain that does nothing.
-pub const ECHO: &str = "echo";
 
 /// No system takes longer to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -143,24 +141,15 @@ fn tail(log: &Path) -> String {
     lines[lines.len().saturating_sub(TAIL)..].join("\n")
 }
 
-/// The manifest with a port that the host chooses, faults at a client's wish, and a domain that does nothing.
+/// The manifest with a port that the host chooses.
 fn variant(text: &str) -> Result<String> {
     let mut document: DocumentMut = text.parse()?;
     let gateways = document.get_mut("gateways").and_then(Item::as_array_of_tables_mut);
     let gateway = gateways.and_then(|gateways| gateways.get_mut(0));
     gateway.context("it has no [[gateways]]")?.insert("listen", value("127.0.0.1:0"));
-    let domains = document.get_mut("domains").and_then(Item::as_table_like_mut);
+    let domains = document.get("domains").and_then(Item::as_table_like);
     let domains = domains.context("it has no [domains]")?;
-    let kv = domains.get_mut(KV).and_then(Item::as_table_like_mut);
-    let kv = kv.with_context(|| format!("it has no [domains.{KV}]"))?;
-    let arguments = kv.entry("arguments").or_insert(value(toml_edit::Array::new()));
-    let arguments = arguments.as_array_mut().context("`arguments` is no array")?;
-    if !arguments.iter().any(|argument| argument.as_str() == Some("debug=yes")) {
-        arguments.push("debug=yes");
-    }
-    let mut echo = Table::new();
-    echo.insert("image", value(ECHO));
-    domains.insert(ECHO, Item::Table(echo));
+    domains.get(KV).with_context(|| format!("it has no [domains.{KV}]"))?;
     Ok(document.to_string())
 }
 
@@ -174,18 +163,6 @@ mod tests {
         let document: DocumentMut = variant(shipped).unwrap().parse().unwrap();
         assert_eq!(document["gateways"][0]["listen"].as_str(), Some("127.0.0.1:0"));
         assert_eq!(document["gateways"][0]["to"].as_str(), Some("kv:redis"));
-        assert_eq!(document["domains"]["echo"]["image"].as_str(), Some("echo"));
-        let arguments = document["domains"]["kv"]["arguments"].as_array().unwrap();
-        assert!(arguments.iter().any(|argument| argument.as_str() == Some("debug=yes")));
-    }
-
-    #[test]
-    fn faults_at_a_clients_wish_are_asked_for_once() {
-        let text =
-            "[domains.kv]\nimage = \"kv\"\n[[gateways]]\nlisten = \"x\"\nto = \"kv:redis\"\n";
-        let once = variant(text).unwrap();
-        assert_eq!(once.matches("debug=yes").count(), 1);
-        assert_eq!(variant(&once).unwrap().matches("debug=yes").count(), 1);
     }
 
     #[test]

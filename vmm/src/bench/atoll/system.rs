@@ -1,19 +1,17 @@
 //! A system for one round: who is in it, and what its load domains told.
 
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use atoll_ipc::channel::Layout;
 use atoll_ipc::load::{LoadClient, Tally, Work};
 use atoll_ipc::message::IpcError;
-use tempfile::TempDir;
 
+use super::super::embed::Embedded;
 use super::super::wire::{Case, Cpus, Suite, Wait};
 use super::{AtollError, TYPED};
 use crate::ipc::Channel;
 use crate::machine::processors;
-use crate::manifest::{Manifest, PortRef};
-use crate::system::{HostEnds, HostLink, Output, RunOptions, run_with};
+use crate::system::HostEnds;
 
 /// What a load domain told, in memory of one's own.
 #[derive(Debug)]
@@ -59,29 +57,8 @@ pub(super) fn in_system(
     controlled: &[String],
     f: impl FnOnce(HostEnds) + Send,
 ) -> Result<(), AtollError> {
-    let place = TempDir::new()
-        .map_err(|cause| AtollError::Host { what: "a directory for the control socket", cause })?;
-    let manifest = Manifest::parse(manifest.as_bytes(), Path::new("bench.toml"))?;
-    let mut links = Vec::new();
-    for domain in controlled {
-        let to = PortRef { domain: name(domain)?, port: name("control")? };
-        let (name, layout, spin) = (name("control")?, Layout::DEFAULT, None);
-        links.push(HostLink::Client { name, to, layout, spin });
-    }
-    let options = RunOptions {
-        images_dir: images.to_owned(),
-        socket: Some(PathBuf::from(place.path()).join("control")),
-        output: Output::None,
-    };
-    run_with(manifest, options, links, |ends, stop| {
-        f(ends);
-        stop.stop();
-    })?;
-    Ok(())
-}
-
-fn name<N: std::str::FromStr>(text: &str) -> Result<N, AtollError> {
-    text.parse().map_err(|_| AtollError::Impossible(format!("`{text}` as a name")))
+    let ports: Vec<_> = controlled.iter().map(|domain| (domain.clone(), "control")).collect();
+    Embedded { images, manifest, ports: &ports, spin: None }.run(|ends, _| f(ends))
 }
 
 /// All load domains work at the same time: each is told before any is waited for.

@@ -19,6 +19,7 @@ mod files;
 mod flows;
 mod frame;
 mod lines;
+pub mod lives;
 mod palette;
 mod point;
 mod spans;

@@ -1,4 +1,4 @@
-//! Owns `cargo xtask bench ipc`: builds all that `vmm bench ipc` measures, and starts it.
+//! Owns the benchmarks that `vmm bench` makes: builds all that they measure, and starts them.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -17,12 +17,12 @@ const IMAGES: [&str; 4] = ["echo", "kv", "load", "relay"];
 /// The package and the program that measure the peers.
 const PEERS: &str = "atoll-peers";
 
-/// Builds, then measures with the `options` of `vmm bench ipc`.
-pub fn run(workspace: &Workspace, options: &[OsString]) -> Result<()> {
+/// Builds, then measures with the `options` of `vmm bench WHICH`.
+pub fn run(workspace: &Workspace, which: &str, options: &[OsString]) -> Result<()> {
     host::build_vmm(workspace)?;
     build_peers(workspace)?;
     images::make(workspace, &guest::named(workspace, &IMAGES.map(str::to_owned))?)?;
-    process::run(&mut command(workspace, options))
+    process::run(&mut command(workspace, which, options))
 }
 
 /// By itself: what the peers depend on must not switch on features of the VMM's dependencies.
@@ -32,10 +32,10 @@ fn build_peers(workspace: &Workspace) -> Result<()> {
     process::run(&mut command)
 }
 
-fn command(workspace: &Workspace, options: &[OsString]) -> Command {
+fn command(workspace: &Workspace, which: &str, options: &[OsString]) -> Command {
     let mut command = Command::new(workspace.vmm());
     command
-        .args(["bench", "ipc", "--images"])
+        .args(["bench", which, "--images"])
         .arg(workspace.images())
         .arg("--peers")
         .arg(workspace.release().join(PEERS))
@@ -51,10 +51,12 @@ mod tests {
     fn options_follow_what_was_built() {
         let text = r#"{"workspace_root": "/w", "target_directory": "/t", "packages": []}"#;
         let workspace: Workspace = serde_json::from_str(text).unwrap();
-        let command = command(&workspace, &["--rounds".into(), "3".into()]);
-        assert_eq!(command.get_program(), "/t/release/vmm");
-        let words: Vec<_> = command.get_args().collect();
-        let built = ["--images", "/t/images", "--peers", "/t/release/atoll-peers"];
-        assert_eq!(words, [&["bench", "ipc"], &built[..], &["--rounds", "3"]].concat());
+        for which in ["ipc", "restart", "boot"] {
+            let command = command(&workspace, which, &["--rounds".into(), "3".into()]);
+            assert_eq!(command.get_program(), "/t/release/vmm");
+            let words: Vec<_> = command.get_args().collect();
+            let built = ["--images", "/t/images", "--peers", "/t/release/atoll-peers"];
+            assert_eq!(words, [&["bench", which], &built[..], &["--rounds", "3"]].concat());
+        }
     }
 }

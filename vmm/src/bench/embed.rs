@@ -1,0 +1,59 @@
+//! A system inside this process, for what a benchmark does to it from outside: through channels,
+//! and through its control socket.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use atoll_ipc::channel::Layout;
+use tempfile::TempDir;
+
+use super::atoll::AtollError;
+use crate::manifest::{Manifest, PortRef};
+use crate::system::{HostEnds, HostLink, Output, RunOptions, run_with};
+
+/// What is run, and how this process joins in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Embedded<'a> {
+    /// Where the images are.
+    pub(super) images: &'a Path,
+    /// The system.
+    pub(super) manifest: &'a str,
+    /// Domains and their ports, to each of which there is a channel.
+    pub(super) ports: &'a [(String, &'static str)],
+    /// How long this process looks for an answer before it sleeps; as long as a sleep costs, if not
+    /// said.
+    pub(super) spin: Option<Duration>,
+}
+
+impl Embedded<'_> {
+    /// Runs it as long as `f` takes, which is given the channels and the control socket.
+    pub(super) fn run(&self, f: impl FnOnce(HostEnds, &Path) + Send) -> Result<(), AtollError> {
+        let place = TempDir::new().map_err(|cause| AtollError::Host {
+            what: "a directory for the control socket",
+            cause,
+        })?;
+        let socket = PathBuf::from(place.path()).join("control");
+        let manifest = Manifest::parse(self.manifest.as_bytes(), Path::new("bench.toml"))?;
+        let links = self.ports.iter().map(|(domain, port)| self.link(domain, port));
+        let links = links.collect::<Result<_, _>>()?;
+        let options = RunOptions {
+            images_dir: self.images.to_owned(),
+            socket: Some(socket.clone()),
+            output: Output::None,
+        };
+        run_with(manifest, options, links, |ends, stop| {
+            f(ends, &socket);
+            stop.stop();
+        })?;
+        Ok(())
+    }
+
+    fn link(&self, domain: &str, port: &str) -> Result<HostLink, AtollError> {
+        let to = PortRef { domain: name(domain)?, port: name(port)? };
+        Ok(HostLink::Client { name: name(port)?, to, layout: Layout::DEFAULT, spin: self.spin })
+    }
+}
+
+fn name<N: std::str::FromStr>(text: &str) -> Result<N, AtollError> {
+    text.parse().map_err(|_| AtollError::Impossible(format!("`{text}` as a name")))
+}

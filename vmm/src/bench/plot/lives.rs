@@ -1,0 +1,235 @@
+//! What is shown of restarts and starts, beside those of processes: rows from p50 to p99, and
+//! starts by the number of domains.
+
+use std::path::{Path, PathBuf};
+
+use super::axes::Axis;
+use super::frame::Frame;
+use super::lines::{self, Line};
+use super::palette::{Look, look};
+use super::spans::{self, Span};
+use super::{Picture, PlotError, drawn, files, frame, prepare};
+use crate::bench::boot::report::Report as Starts;
+use crate::bench::form;
+use crate::bench::host::Host;
+use crate::bench::restart::case::Server;
+use crate::bench::restart::peer::PeerResult;
+use crate::bench::restart::report::Report as Restarts;
+use crate::bench::restart::wire::Program;
+use crate::bench::statistics::{Range, Times};
+
+const WIDTH: u32 = 1100;
+/// Room for the names of cases.
+const NAMES: u32 = 370;
+/// The size of a picture of lines.
+const LINES: (u32, u32) = (1000, 600);
+
+/// Draws restarts; returns the files.
+///
+/// # Errors
+/// If the picture cannot be drawn or written.
+pub fn restarts(report: &Restarts, directory: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    let ours = report.cases.iter().filter_map(|result| {
+        let subject = if result.case.server == Server::Kv { "atoll gateway" } else { "atoll" };
+        span(result.case.to_string(), look(subject), result.times.as_ref())
+    });
+    let peers = report
+        .peers
+        .iter()
+        .filter_map(|peer| span(peer.process.to_string(), look_of(peer), peer.restarts.as_ref()));
+    let mut spans: Vec<Span> = ours.chain(peers).collect();
+    spans.sort_by(|a, b| a.p50.total_cmp(&b.p50));
+    let rounds = report.rounds;
+    write([span_picture(&spans, foot(&report.host, rounds))?], directory)
+}
+
+/// Draws starts; returns the files.
+///
+/// # Errors
+/// If the picture cannot be drawn or written.
+pub fn starts(report: &Starts, directory: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    write([line_picture(report)?], directory)
+}
+
+fn write<const N: usize>(
+    pictures: [Option<Picture>; N],
+    directory: &Path,
+) -> Result<Vec<PathBuf>, PlotError> {
+    prepare(directory)?;
+    let mut all = Vec::new();
+    for picture in pictures.into_iter().flatten() {
+        all.extend(files::write(&picture, directory)?);
+    }
+    Ok(all)
+}
+
+fn span(name: String, look: Look, times: Option<&Times>) -> Option<Span> {
+    let times = times?;
+    let at = |quantile| times.histogram.value_at_quantile(quantile) as f64;
+    Some(Span { name, look, p50: at(0.5), p99: at(0.99) })
+}
+
+/// Processes look like relatives of each other.
+fn look_of(peer: &PeerResult) -> Look {
+    look(match peer.process.program {
+        Program::Dynamic => "rtrb",
+        Program::Static => "crossbeam",
+        Program::Tiny => "unix-stream",
+    })
+}
+
+fn foot(host: &Host, rounds: u32) -> String {
+    let told = [
+        Some(format!("vmm {}", host.version)),
+        host.kernel.as_ref().map(|kernel| format!("Linux {kernel}")),
+        host.processor.clone(),
+        Some(format!("{rounds} {}", if rounds == 1 { "round" } else { "rounds" })),
+    ];
+    told.into_iter().flatten().collect::<Vec<_>>().join("  ·  ")
+}
+
+fn span_picture(spans: &[Span], foot: String) -> Result<Option<Picture>, PlotError> {
+    frame::load_font()?;
+    let values = spans.iter().flat_map(|span| [span.p50, span.p99]);
+    let scale = "time, logarithmic: all rounds";
+    let Some(mut x) = Axis::logarithmic(scale, values, form::time) else { return Ok(None) };
+    // The figures beside the points need room that the values alone do not.
+    let room = (x.range.end - x.range.start) * 0.09;
+    x.range = x.range.start - room..x.range.end + room;
+    let names: Vec<String> = spans.iter().map(|span| span.name.clone()).collect();
+    let frame = Frame {
+        title: "From a crash to the next reply: p50 to p99",
+        foot,
+        x: &x,
+        y: &Axis::rows(&names),
+        left: NAMES,
+        size: (WIDTH, spans::height(spans.len())),
+        legend: Vec::new(),
+    };
+    drawn("restart", spans::draw(&frame, spans))
+}
+
+fn line_picture(report: &Starts) -> Result<Option<Picture>, PlotError> {
+    frame::load_font()?;
+    let systems = &report.systems;
+    let values = systems.iter().flat_map(|system| [system.first, system.all]).flatten();
+    let process = report.peers.first().and_then(|peer| Some((peer, peer.starts.as_ref()?.p50)));
+    let values = values.chain(process.map(|(_, range)| range));
+    let heights = values.map(|range| range.median);
+    let Some(y) = Axis::logarithmic("time, logarithmic: median round", heights, form::time) else {
+        return Ok(None);
+    };
+    let counts = systems.iter().map(|system| f64::from(system.domains));
+    let Some(x) = Axis::logarithmic("domains", counts, form::rate) else { return Ok(None) };
+    let line =
+        |name: &str,
+         look,
+         value: fn(&crate::bench::boot::report::SystemResult) -> Option<Range>| {
+            let point =
+                |system| Some((f64::from(domains(system)).log10(), value(system)?.median.log10()));
+            let points: Vec<_> = systems.iter().filter_map(point).collect();
+            Line { name: name.to_owned(), look, dots: points.clone(), points, dashed: false }
+        };
+    let mut lines = vec![
+        line("every domain has answered", look("atoll"), |system| system.all),
+        line("the first has answered", look("atoll raw"), |system| system.first),
+    ];
+    if let Some((peer, range)) = process {
+        let height = range.median.log10();
+        let points = vec![(x.range.start, height), (x.range.end, height)];
+        let name = "one process (Rust, fork+exec)".to_owned();
+        lines.push(Line { name, look: look_of(peer), dots: Vec::new(), points, dashed: true });
+    }
+    let frame = Frame {
+        title: "From nothing to replies, by the number of domains",
+        foot: foot(&report.host, report.rounds),
+        x: &x,
+        y: &y,
+        left: 80,
+        size: LINES,
+        legend: lines::legend(&lines, |line| line.points.last()),
+    };
+    drawn("boot", lines::draw(&frame, &lines))
+}
+
+fn domains(system: &crate::bench::boot::report::SystemResult) -> u32 {
+    system.domains
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::boot::report::SystemResult;
+    use crate::bench::restart::bars::Bar;
+    use crate::bench::restart::case::{Beginning, Case, Fault};
+    use crate::bench::restart::peer::{Process, of_nanoseconds};
+    use crate::bench::restart::report::CaseResult;
+    use std::collections::BTreeMap;
+
+    fn times(nanos: u64) -> Option<Times> {
+        Times::of(&[&of_nanoseconds(&[nanos, 2 * nanos]).unwrap()])
+    }
+
+    fn peers() -> Vec<PeerResult> {
+        let result = |process| PeerResult {
+            process,
+            restarts: times(700_000),
+            starts: times(600_000),
+            failures: Vec::new(),
+        };
+        Process::ALL.map(result).to_vec()
+    }
+
+    fn crashes(server: Server) -> CaseResult {
+        let case = Case { server, fault: Fault::Panic, from: Beginning::Checkpoint, dirty: 4096 };
+        let (times, since_exit, parts, page_faults) = (times(150_000), None, None, None);
+        CaseResult { case, times, since_exit, parts, page_faults, failures: Vec::new() }
+    }
+
+    #[test]
+    fn both_pictures_are_files_of_both_kinds() {
+        let directory = tempfile::tempdir().unwrap();
+        let (host, classes, bars): (_, _, Vec<Bar>) =
+            (Host::default(), BTreeMap::new(), Vec::new());
+        let restarts = Restarts {
+            host: host.clone(),
+            rounds: 1,
+            turns: 2,
+            classes,
+            cases: vec![crashes(Server::Echo), crashes(Server::Kv)],
+            peers: peers(),
+            exits: Vec::new(),
+            exit_cost: None,
+            hardware: None,
+            failures: Vec::new(),
+            bars: bars.clone(),
+        };
+        let system = |domains: u32| SystemResult {
+            domains,
+            first: Range::of([1e6]),
+            all: Range::of([1e6 * f64::from(domains)]),
+            phases: None,
+            memory: None,
+            host_memory: None,
+            kills: None,
+            failures: Vec::new(),
+        };
+        let starts = Starts {
+            host,
+            rounds: 1,
+            classes: BTreeMap::new(),
+            systems: vec![system(1), system(1000)],
+            command: None,
+            peers: peers(),
+            failures: Vec::new(),
+            bars,
+        };
+        let mut files = super::restarts(&restarts, directory.path()).unwrap();
+        files.extend(super::starts(&starts, directory.path()).unwrap());
+        let names: Vec<_> = files.iter().map(|file| file.file_name().unwrap()).collect();
+        assert_eq!(names, ["restart.svg", "restart.png", "boot.svg", "boot.png"]);
+        let svg = std::fs::read_to_string(&files[0]).unwrap();
+        assert!(svg.contains("kv, panic, from its checkpoint, 4 KiB dirty"), "{svg}");
+        assert!(svg.contains("tiny, static, no libc, vfork+exec"));
+    }
+}
