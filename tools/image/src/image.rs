@@ -4,7 +4,7 @@ use crate::error::{ImageError, OpenError};
 use crate::hash::Hash;
 use crate::layout::{FILE_MAX, page_ceil};
 use crate::symbols::{Symbol, Symbols};
-use crate::{check, container, payload};
+use crate::{check, container, executable, payload};
 use atoll_ipc::abi::{Interface, Name, PortKind};
 use std::fs::File;
 use std::io::{self, Read};
@@ -252,6 +252,12 @@ impl Image {
     /// An ELF file of these segments, for an ELF loader.
     pub fn payload(&self) -> &[u8] {
         &self.file[self.payload_start..]
+    }
+
+    /// An ELF file for debuggers: the payload with the names of all functions. It loads as the
+    /// payload does.
+    pub fn executable(&self) -> Vec<u8> {
+        executable::write(self, &self.offsets)
     }
 
     /// The bytes that the image has for one of its segments; `None` if there is no such segment.

@@ -43,6 +43,7 @@
 mod check;
 mod container;
 mod error;
+mod executable;
 #[cfg(test)]
 mod fixture;
 mod hash;

@@ -46,7 +46,7 @@ fn builds_and_inspects() {
         "\
 server   echo
 hash     {hash}
-version  format 2, ABI 2
+version  format 2, ABI 3
 file     20.3 KiB, of which 20.0 KiB payload
 entry    0x401000 _start
 stubs    0x402000
@@ -73,6 +73,36 @@ ADDRESS        BYTES  FUNCTION
 "
     );
     assert_eq!(report, expected);
+}
+
+#[test]
+fn extracts_an_executable_that_names_its_functions() {
+    use object::{Object, ObjectSection, ObjectSegment, ObjectSymbol};
+
+    let directory = tempfile::tempdir().unwrap();
+    stdout(mkimage(directory.path(), &["build", "server.elf", "-o", "echo.img"]));
+    let said = stdout(mkimage(directory.path(), &["extract", "echo.img", "-o", "echo.elf"]));
+    let bytes = std::fs::read(directory.path().join("echo.elf")).unwrap();
+    assert_eq!(said, format!("echo.elf: {} bytes, 4 functions\n", bytes.len()));
+    let image = atoll_image::Image::open(directory.path().join("echo.img")).unwrap();
+    let modified =
+        |name: &str| std::fs::metadata(directory.path().join(name)).unwrap().modified().unwrap();
+    assert_eq!(modified("echo.elf"), modified("echo.img"), "gdb compares it with a core file's");
+    let elf = object::File::parse(&*bytes).unwrap();
+    assert_eq!(elf.entry(), image.entry());
+    let functions: Vec<_> = elf.symbols().map(|s| (s.name().unwrap(), s.address())).collect();
+    let expected: Vec<_> = image.symbols().map(|symbol| (symbol.name, symbol.start)).collect();
+    assert_eq!(functions, expected);
+    for (index, (segment, section)) in elf.segments().zip(elf.sections()).enumerate() {
+        assert_eq!(segment.address(), image.segments()[index].vaddr);
+        assert_eq!(section.address(), segment.address());
+        assert_eq!(section.data().unwrap(), image.segment_bytes(index).unwrap());
+    }
+    let served = elf.symbols().find(|symbol| symbol.name() == Ok("echo::serve")).unwrap();
+    let section = elf.section_by_index(served.section_index().unwrap()).unwrap();
+    assert_eq!(section.name(), Ok(".text"));
+    let missing = mkimage(directory.path(), &["extract", "none.img", "-o", "x"]);
+    assert_eq!(missing.status.code(), Some(1));
 }
 
 #[test]

@@ -114,6 +114,7 @@ pub fn report(
         vcpu,
         uptime_micros,
         restart_count: restarts,
+        restart: None,
     };
     explain(&mut report, &blueprint.plan, cause);
     report

@@ -16,6 +16,7 @@ use thiserror::Error;
 use vmm_sys_util::eventfd::EventFd;
 
 use super::blueprint::Blueprint;
+use super::core_file::{self, Deliver, Names};
 use super::counters::Counters;
 use super::fault::{self, Cause, Circumstances, Snapshot};
 use super::succession::Licence;
@@ -183,8 +184,8 @@ impl Domain {
 
     /// Starts the vCPUs other than 0.
     pub fn start_others(&self, epoch: u32) {
-        let order = Order::Start { epoch, origin: Origin::Image };
-        (1..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, order));
+        let order = || Order::Start { epoch, origin: Origin::Image };
+        (1..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, order()));
     }
 
     /// Lets the domain begin its next incarnation by itself, once: see [`Licence`].
@@ -228,6 +229,15 @@ impl Domain {
         (0..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, Order::Resume));
     }
 
+    /// Has a core file written of the domain as it is: `deliver` gets it, on another thread. Its
+    /// vCPUs stand still meanwhile; nothing else changes.
+    pub fn core_file(&self, names: Names, deliver: Deliver) {
+        let seats = core_file::seats(self.vcpus.len(), names, deliver);
+        for (vcpu, seat) in seats.into_iter().enumerate() {
+            self.order(vcpu, Order::Core(seat));
+        }
+    }
+
     /// Writes the report of a fault.
     pub fn report(
         &self,
@@ -246,11 +256,13 @@ impl Domain {
 
     fn order(&self, vcpu: usize, order: Order) {
         let handle = &self.vcpus[vcpu];
+        let interrupts =
+            matches!(order, Order::Park { .. } | Order::Kill | Order::Core(_) | Order::Quit);
         // A thread that has ended has said so.
         if handle.orders.send(order).is_err() {
             return;
         }
-        if matches!(order, Order::Park { .. } | Order::Kill | Order::Quit)
+        if interrupts
             && let Some(thread) = &handle.thread
         {
             signal(&handle.ordered);

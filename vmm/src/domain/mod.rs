@@ -6,6 +6,7 @@
 
 mod backtrace;
 mod blueprint;
+mod core_file;
 mod counters;
 mod fault;
 mod handle;
@@ -13,6 +14,7 @@ mod succession;
 mod vcpu_thread;
 
 pub use blueprint::{Blueprint, ChannelEnd};
+pub use core_file::{CoreError, Names};
 pub use counters::Counters;
 pub use fault::{Cause, Circumstances, Snapshot};
 pub use handle::{Domain, DomainError, Line, new_event};

@@ -5,6 +5,7 @@
 //! vCPU's thread, which has just seen the fault, then does it all, and nobody has to be woken: a
 //! crash costs microseconds, not turns of other threads.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::blueprint::Blueprint;
-use super::fault::{Cause, Snapshot};
+use super::fault::{Cause, Circumstances, Snapshot, report};
 use super::vcpu_thread::signal;
+use crate::nucleus::letters::{Obituary, line_of};
 
 /// Leave to begin the next incarnation from the checkpoint, whatever ended this one; used up by
 /// doing so.
@@ -61,6 +63,16 @@ pub struct Steps {
     pub channels: u64,
 }
 
+impl fmt::Display for Steps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { report, memory, registers, channels } = self;
+        write!(
+            f,
+            "report {report} ns, registers {registers} ns, memory {memory} ns, channels {channels} ns"
+        )
+    }
+}
+
 impl Steps {
     /// All of them.
     pub const fn total(self) -> Duration {
@@ -88,9 +100,16 @@ impl Stopwatch {
 
 /// Readies all channels of a domain, which stands still, for its next incarnation, and wakes the
 /// other ends, whose calls may have met their fate.
-pub fn renew_channels(blueprint: &Blueprint, epoch: u32) {
+/// `cause` and `snapshot` say what the last one died of.
+pub fn renew_channels(blueprint: &Blueprint, epoch: u32, cause: &Cause, snapshot: &Snapshot) {
+    let write = || {
+        let epoch = epoch.wrapping_sub(1);
+        let circumstances = Circumstances { epoch, vcpu: 0, uptime_micros: 0, restarts: 0 };
+        line_of(&report(blueprint, cause, snapshot, circumstances).summary())
+    };
+    let obituary = (*cause != Cause::Killed).then(|| Obituary::new(&write));
     for end in &blueprint.channels {
-        end.memory.restart(end.role, epoch);
+        end.memory.restart(end.role, epoch, obituary.as_ref());
         end.memory.status().set_gone(end.role, false);
         signal(&end.doorbell);
     }

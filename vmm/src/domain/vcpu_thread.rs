@@ -12,6 +12,7 @@
 //! interrupts it, and signals an event, in case it sleeps.
 
 use std::cell::Cell;
+use std::fmt;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::{AtomicI32, AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, mpsc};
@@ -30,6 +31,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::backtrace::{self, Step, Top};
 use super::blueprint::{Blueprint, bytes_of_boot_page};
+use super::core_file::{Seat, Standing};
 use super::counters::Counters;
 use super::fault::{Cause, Snapshot};
 use super::succession::{Licence, Steps, Stopwatch, Succession, renew_channels};
@@ -40,14 +42,14 @@ use crate::machine::descriptors;
 use crate::machine::exit::Exit;
 use crate::machine::host::Host;
 use crate::machine::memory::DomainMemory;
-use crate::machine::vcpu::{Start, Vcpu};
+use crate::machine::vcpu::{Reach, Start, Vcpu};
 use crate::machine::vm::Vm;
 
 /// Words that a stub leaves on the ring-0 stack: vector, error code, RIP, CS, RFLAGS, RSP, SS.
 const STUB_FRAME: usize = 7;
 
 /// What the nucleus tells a vCPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Order {
     /// Go to the start of an incarnation and run. vCPU 0 rolls the memory back first.
     Start {
@@ -65,6 +67,8 @@ pub enum Order {
     Kill,
     /// Run on from where it was parked.
     Resume,
+    /// Tell a core file where it stands, and stand still until that is written.
+    Core(Seat),
     /// End the thread.
     Quit,
 }
@@ -77,6 +81,15 @@ pub enum Origin {
     Image,
     /// Where an earlier incarnation had begun; the image, if none came so far.
     Checkpoint,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Image => "image",
+            Self::Checkpoint => "checkpoint",
+        })
+    }
 }
 
 /// What a vCPU tells the nucleus.
@@ -216,6 +229,10 @@ impl VcpuThread {
                     self.report(ReportKind::Parked { ticket, snapshot: self.snapshot(&vcpu)? });
                     continue;
                 }
+                Order::Core(seat) => {
+                    self.sit(&vcpu, seat);
+                    continue;
+                }
                 Order::Quit => return Ok(()),
             }
             if self.run_incarnations(&mut vcpu)? == Next::Quit {
@@ -267,12 +284,12 @@ impl VcpuThread {
         let mut watch = Stopwatch::since(ended);
         let mut steps = Steps { report: watch.lap(), ..Steps::default() };
         let epoch = shared.epoch.load(Relaxed) + 1;
-        vcpu.roll_back()?;
+        vcpu.roll_back(reach_of(&cause))?;
         steps.registers = watch.lap();
         shared.memory.roll_back()?;
         self.introduce(vcpu, epoch)?;
         steps.memory = watch.lap();
-        renew_channels(&shared.blueprint, epoch);
+        renew_channels(&shared.blueprint, epoch, &cause, &snapshot);
         steps.channels = watch.lap();
         self.ready.set(true);
         let succession = Succession { epoch, cause, snapshot, ended, steps };
@@ -306,7 +323,7 @@ impl VcpuThread {
                 shared.memory.return_to_image()?;
             }
             Origin::Checkpoint => {
-                vcpu.roll_back()?;
+                vcpu.roll_back(Reach::All)?;
                 shared.memory.roll_back()?;
             }
         }
@@ -365,7 +382,7 @@ impl VcpuThread {
     fn run_guest(&self, vcpu: &mut Vcpu) -> Result<Stop, MachineError> {
         // An order interrupts the guest; but one that came while the vCPU was taken back to its
         // start interrupted only that.
-        if let Some(stop) = self.order() {
+        if let Some(stop) = self.order(vcpu) {
             return Ok(stop);
         }
         let _running = Running::enter(&self.shared.blueprint);
@@ -382,8 +399,8 @@ impl VcpuThread {
     fn serve(&self, vcpu: &mut Vcpu, exit: Exit) -> Result<Option<Stop>, MachineError> {
         let ended = |cause| Ok(Some(Stop::Ended(cause)));
         match exit {
-            Exit::Wait => self.wait(),
-            Exit::Interrupted => Ok(self.order()),
+            Exit::Wait => self.wait(vcpu),
+            Exit::Interrupted => Ok(self.order(vcpu)),
             Exit::Log => self.log().map(|()| None),
             Exit::Complaint => self.complain().map(|()| None),
             Exit::Ready => self.take_checkpoint(vcpu),
@@ -398,18 +415,48 @@ impl VcpuThread {
     }
 
     /// An order that arrived while the guest ran.
-    fn order(&self) -> Option<Stop> {
-        match self.orders.try_recv() {
-            Ok(Order::Park { ticket }) => Some(Stop::Parked { ticket }),
-            Ok(Order::Kill) => Some(Stop::Ended(Cause::Killed)),
-            Ok(Order::Quit) | Err(mpsc::TryRecvError::Disconnected) => Some(Stop::Quit),
-            // A running vCPU is neither started nor resumed.
-            Ok(Order::Start { .. } | Order::Resume) | Err(mpsc::TryRecvError::Empty) => None,
+    fn order(&self, vcpu: &Vcpu) -> Option<Stop> {
+        loop {
+            return match self.orders.try_recv() {
+                Ok(Order::Park { ticket }) => Some(Stop::Parked { ticket }),
+                Ok(Order::Kill) => Some(Stop::Ended(Cause::Killed)),
+                Ok(Order::Quit) | Err(mpsc::TryRecvError::Disconnected) => Some(Stop::Quit),
+                // One interruption may have been for this order and for the next.
+                Ok(Order::Core(seat)) => {
+                    self.sit(vcpu, seat);
+                    continue;
+                }
+                // A running vCPU is neither started nor resumed.
+                Ok(Order::Start { .. } | Order::Resume) | Err(mpsc::TryRecvError::Empty) => None,
+            };
         }
     }
 
+    /// Takes part in a core file.
+    fn sit(&self, vcpu: &Vcpu, seat: Seat) {
+        let shared = &*self.shared;
+        match self.standing(vcpu) {
+            Ok(standing) => seat.take(standing, &shared.memory, &shared.blueprint),
+            // The seat is given up, and whoever asked is told.
+            Err(error) => log::error!("{}: no core file: {error}", shared.blueprint.name),
+        }
+    }
+
+    /// Where this vCPU stands: if in an exception stub, where the server stood.
+    fn standing(&self, vcpu: &Vcpu) -> Result<Standing, MachineError> {
+        let (registers, system) = (vcpu.registers()?, vcpu.system_registers()?);
+        let (index, vectors) = (self.index, vcpu.vectors());
+        let in_stub = descriptors::ring(system.cs.selector) == 0;
+        let frame = in_stub.then(|| self.stub_frame(registers.rsp)).flatten();
+        let standing = Standing { index, registers, system, vectors, vector: None };
+        Ok(match frame {
+            Some([vector, frame @ ..]) => standing.before_exception(vector as u8, frame),
+            None => standing,
+        })
+    }
+
     /// The guest sleeps: rings the doorbells that it asks for, and waits for its own.
-    fn wait(&self) -> Result<Option<Stop>, MachineError> {
+    fn wait(&self, vcpu: &Vcpu) -> Result<Option<Stop>, MachineError> {
         let control = self.control()?;
         let channels = &self.shared.blueprint.channels;
         for (index, word) in control.kick.iter().enumerate() {
@@ -428,7 +475,7 @@ impl VcpuThread {
             self.sleep(control.wait_ns.load(Relaxed));
         }
         drop(asleep);
-        Ok(self.order())
+        Ok(self.order(vcpu))
     }
 
     /// Sleeps until the domain is woken (vCPU 0 only: it does the IPC), an order comes, or `ns`
@@ -585,6 +632,14 @@ impl VcpuThread {
         if self.reports.send(report).is_ok() {
             signal(&self.reported);
         }
+    }
+}
+
+/// How much of the vCPU may have changed in an incarnation that ended so.
+const fn reach_of(cause: &Cause) -> Reach {
+    match cause {
+        Cause::TripleFault | Cause::Stuck { .. } => Reach::All,
+        _ => Reach::Ring3,
     }
 }
 

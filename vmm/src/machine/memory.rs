@@ -26,6 +26,7 @@ use vm_memory::{
 };
 
 use super::MachineError;
+use super::extents::extents;
 use super::written::written;
 
 /// Written memory up to this size is copied back or zeroed, more is dropped. A page takes 0.1 to
@@ -170,6 +171,29 @@ impl DomainMemory {
             }
         }
         self.roll_back()
+    }
+
+    /// Where there is memory at all, as addresses in their order: everything else is zero, and
+    /// reading it would only make the host provide it.
+    ///
+    /// # Errors
+    /// If the host does not tell.
+    pub fn populated(&self) -> Result<Vec<Range<u64>>, MachineError> {
+        let unknown = |cause| MachineError::Memory { what: "finding memory in use", cause };
+        let mut ranges = self.written()?;
+        let file = self.base.iter().next().and_then(|region| region.file_offset());
+        if let Some(file) = file {
+            ranges.extend(extents(file.file()).map_err(unknown)?);
+        }
+        ranges.sort_by_key(|range| range.start);
+        ranges.dedup_by(|next, last| {
+            let touches = next.start <= last.end;
+            if touches {
+                last.end = last.end.max(next.end);
+            }
+            touches
+        });
+        Ok(ranges)
     }
 
     /// What was written, as offsets.
@@ -442,6 +466,15 @@ mod tests {
                 proptest::prop_assert_eq!(is_left, one[at as usize] && !other[at as usize]);
             }
         }
+    }
+
+    #[test]
+    fn what_there_is_can_be_found_without_more_coming_to_be() {
+        let memory = memory();
+        memory.write(0x5000, &[9; 16]).unwrap();
+        memory.write(0x6000, &[9; 16]).unwrap();
+        assert_eq!(memory.populated().unwrap(), [0x1000..0x2000, 0x5000..0x7000]);
+        assert_eq!(memory.populated().unwrap(), [0x1000..0x2000, 0x5000..0x7000]);
     }
 
     #[test]

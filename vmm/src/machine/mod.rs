@@ -11,6 +11,7 @@
 //! | [`tables`] | page tables |
 //! | [`descriptors`] | GDT, IDT, TSS |
 //! | [`memory`] | guest memory that can be rolled back |
+//! | [`extents`] | where a memory file holds data |
 //! | [`written`] | which of its pages were written |
 //! | [`vm`] | the VM, its memory slots and doorbells |
 //! | [`vcpu`] | a vCPU: registers, running, reset |
@@ -21,6 +22,7 @@
 
 pub mod descriptors;
 mod error;
+pub mod extents;
 pub mod exit;
 pub mod host;
 pub mod interrupt;

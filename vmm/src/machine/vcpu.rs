@@ -1,7 +1,7 @@
 //! One vCPU: made to start in ring 3, run, and taken back to its start or to a checkpoint.
 
 use kvm_bindings::{
-    kvm_debugregs, kvm_fpu, kvm_mp_state, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs,
+    kvm_debugregs, kvm_fpu, kvm_mp_state, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
 };
 use kvm_ioctls::VcpuFd;
 
@@ -20,7 +20,7 @@ use super::vm::Vm;
 struct State {
     regs: kvm_regs,
     sregs: kvm_sregs,
-    fpu: kvm_fpu,
+    vectors: Vectors,
     xcrs: Option<kvm_xcrs>,
     debug: Option<kvm_debugregs>,
     events: Option<kvm_vcpu_events>,
@@ -33,7 +33,7 @@ impl State {
         Ok(Self {
             regs: fd.get_regs().map_err(failed())?,
             sregs: fd.get_sregs().map_err(failed())?,
-            fpu: fd.get_fpu().map_err(failed())?,
+            vectors: Vectors::read(fd).map_err(failed())?,
             xcrs: fd.get_xcrs().ok(),
             debug: fd.get_debug_regs().ok(),
             events: fd.get_vcpu_events().ok(),
@@ -41,16 +41,20 @@ impl State {
         })
     }
 
-    fn write(&self, fd: &VcpuFd) -> Result<(), MachineError> {
-        let failed = || MachineError::kvm("set a vCPU's registers");
+    fn write_what_ring_3_cannot(&self, fd: &VcpuFd) -> Result<(), kvm_ioctls::Error> {
         if let Some(mp) = self.mp {
-            fd.set_mp_state(mp).map_err(failed())?;
+            fd.set_mp_state(mp)?;
+        }
+        self.xcrs.as_ref().map_or(Ok(()), |xcrs| fd.set_xcrs(xcrs))
+    }
+
+    fn write(&self, fd: &VcpuFd, reach: Reach) -> Result<(), MachineError> {
+        let failed = || MachineError::kvm("set a vCPU's registers");
+        if reach == Reach::All {
+            self.write_what_ring_3_cannot(fd).map_err(failed())?;
         }
         fd.set_sregs(&self.sregs).map_err(failed())?;
-        if let Some(xcrs) = &self.xcrs {
-            fd.set_xcrs(xcrs).map_err(failed())?;
-        }
-        fd.set_fpu(&self.fpu).map_err(failed())?;
+        self.vectors.write(fd).map_err(failed())?;
         if let Some(debug) = &self.debug {
             fd.set_debug_regs(debug).map_err(failed())?;
         }
@@ -58,6 +62,53 @@ impl State {
             fd.set_vcpu_events(events).map_err(failed())?;
         }
         fd.set_regs(&self.regs).map_err(failed())
+    }
+}
+
+/// How much of a vCPU may have changed, and is to be set. Each part is a call that takes 6 us on
+/// software KVM, a fifth of an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// What code in ring 3 can change, or have changed by an exception. Activity state and XCR0 are
+    /// not among that.
+    Ring3,
+    /// All of it: a vCPU that KVM gave up may be anything.
+    All,
+}
+
+/// Floating-point and vector registers, with what controls them.
+#[derive(Debug)]
+enum Vectors {
+    /// All that the processor has: x87, SSE, AVX, AVX-512, and what will come.
+    All(Box<kvm_xsave>),
+    /// x87 and SSE, on a host whose processor has no more. KVM does not set `MXCSR` with them, but
+    /// neither is there a processor with 64-bit rings that lets KVM have no more.
+    Basic(Box<kvm_fpu>),
+}
+
+/// Where the XSAVE area says which of its parts are not as after a reset, in words of 32 bits.
+const XSAVE_PARTS: usize = 512 / 4;
+/// The parts that hold x87, SSE and `MXCSR`.
+const XSAVE_BASIC: u32 = 0b11;
+
+impl Vectors {
+    fn read(fd: &VcpuFd) -> Result<Self, kvm_ioctls::Error> {
+        let Ok(mut area) = fd.get_xsave() else {
+            return fd.get_fpu().map(|fpu| Self::Basic(Box::new(fpu)));
+        };
+        // What a part that is as after a reset holds is in the area all the same. Said to be
+        // there, it is written; otherwise `MXCSR` may stay what it is.
+        area.region[XSAVE_PARTS] |= XSAVE_BASIC;
+        Ok(Self::All(Box::new(area)))
+    }
+
+    fn write(&self, fd: &VcpuFd) -> Result<(), kvm_ioctls::Error> {
+        match self {
+            // SAFETY: KVM reads more than the area has only if this process asked for features
+            // that must be enabled for it (`arch_prctl`); it does not.
+            Self::All(area) => unsafe { fd.set_xsave(area) },
+            Self::Basic(fpu) => fd.set_fpu(fpu),
+        }
     }
 }
 
@@ -102,7 +153,7 @@ impl Vcpu {
             rsi: start.index.into(),
             ..Default::default()
         };
-        initial.write(&fd)?;
+        initial.write(&fd, Reach::All)?;
         let flag = &raw mut fd.get_kvm_run().immediate_exit;
         // SAFETY: `kvm_run` stays mapped until `fd` is dropped, after the guard; `Vcpu` is not
         // `Send`, because the guard must stay on this thread.
@@ -147,16 +198,16 @@ impl Vcpu {
     pub fn reset(&mut self) -> Result<(), MachineError> {
         self.settle();
         self.checkpoint = None;
-        self.initial.write(&self.fd)
+        self.initial.write(&self.fd, Reach::All)
     }
 
     /// Takes the vCPU back to its checkpoint, or to its start if it has none.
     ///
     /// # Errors
     /// If KVM refuses.
-    pub fn roll_back(&mut self) -> Result<(), MachineError> {
+    pub fn roll_back(&mut self, reach: Reach) -> Result<(), MachineError> {
         self.settle();
-        self.checkpoint.as_ref().unwrap_or(&self.initial).write(&self.fd)
+        self.checkpoint.as_ref().unwrap_or(&self.initial).write(&self.fd, reach)
     }
 
     fn settle(&mut self) {
@@ -180,6 +231,16 @@ impl Vcpu {
         self.fd.get_regs().map_err(MachineError::kvm("read a vCPU's registers"))
     }
 
+    /// The x87 and SSE registers as FXSAVE writes them, if KVM tells.
+    pub fn vectors(&self) -> Option<[u8; 512]> {
+        let area = self.fd.get_xsave().ok()?;
+        let mut bytes = [0; 512];
+        for (place, word) in bytes.chunks_exact_mut(4).zip(area.region) {
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        Some(bytes)
+    }
+
     /// The system registers.
     ///
     /// # Errors
@@ -188,3 +249,6 @@ impl Vcpu {
         self.fd.get_sregs().map_err(MachineError::kvm("read a vCPU's registers"))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,9 @@ Examples:
   mkimage inspect kv.img
       Show segments, ports and sizes, after checking all of it.
   mkimage inspect kv.img --json | jq .hash
-      The same for scripts; sizes and addresses are plain numbers.";
+      The same for scripts; sizes and addresses are plain numbers.
+  mkimage extract kv.img -o kv.elf && gdb kv.elf kv.core
+      Look at a core file that `vmm core` wrote.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -51,6 +53,8 @@ pub enum Command {
     Build(Build),
     /// Check an image and show what is in it
     Inspect(Inspect),
+    /// Write an image's executable, with the names of its functions, for gdb
+    Extract(Extract),
 }
 
 #[derive(Debug, Args)]
@@ -69,6 +73,15 @@ pub struct Build {
     /// Stack of each vCPU, such as 64K [default: as declared, or else 64K]
     #[arg(long, value_name = "SIZE", value_parser = size::parse)]
     pub stack: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub struct Extract {
+    /// The image
+    pub image: PathBuf,
+    /// The ELF file to write
+    #[arg(short, long, value_name = "OUT")]
+    pub output: PathBuf,
 }
 
 #[derive(Debug, Args)]

@@ -6,18 +6,24 @@ use atoll_image::{FORMAT_VERSION, Image, OpenError};
 use atoll_ipc::abi::PortKind;
 use serde::Serialize;
 use std::fmt::{self, Write};
+use std::path::Path;
 
 /// Opens, and returns what to print.
 pub fn run(args: &args::Inspect) -> Result<String, Failure> {
-    let image = Image::open(&args.image).map_err(|error| match error {
+    let image = open(&args.image)?;
+    let report = Report::of(&image, args.symbols);
+    let text = if args.json { json(&report) } else { human(&report) };
+    Ok(text?)
+}
+
+/// Opens an image; whose fault a failure is, it tells.
+pub fn open(path: &Path) -> Result<Image, Failure> {
+    Image::open(path).map_err(|error| match error {
         OpenError::Missing { .. } | OpenError::Unreadable { .. } => {
             anyhow::Error::new(error).into()
         }
         OpenError::NotAFile { .. } | OpenError::Bad { .. } => Failure::bad_file(error),
-    })?;
-    let report = Report::of(&image, args.symbols);
-    let text = if args.json { json(&report) } else { human(&report) };
-    Ok(text?)
+    })
 }
 
 /// Everything that is shown. The names of the fields are those of the JSON.

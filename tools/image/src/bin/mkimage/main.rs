@@ -5,6 +5,7 @@
 
 mod args;
 mod build;
+mod extract;
 mod inspect;
 mod size;
 
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     let outcome = match args::Cli::parse().command {
         Command::Build(args) => build::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Extract(args) => extract::run(&args),
     };
     match outcome.and_then(|text| print(&text).map_err(Failure::from)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,46 @@
+//! What followed the end of an incarnation.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::{Origin, Steps};
+
+/// What followed a fault, as far as it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Aftermath {
+    /// The next incarnation runs.
+    Restarted {
+        /// The new incarnation.
+        epoch: u64,
+        /// From where it began.
+        origin: Origin,
+        /// Time from the end of the old one, pauses among it, in microseconds.
+        micros: u64,
+        /// How long each step took, if the domain went back to its checkpoint by itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        steps: Option<Steps>,
+    },
+    /// The next incarnation waits.
+    BackingOff {
+        /// From the end of the old one on, in microseconds.
+        micros: u64,
+    },
+    /// The domain stays down.
+    StayedDown,
+}
+
+impl fmt::Display for Aftermath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Restarted { epoch, origin, micros, steps } => {
+                write!(f, "restarted from its {origin} in {micros} us, epoch {epoch}")?;
+                steps.map_or(Ok(()), |steps| write!(f, " ({steps})"))
+            }
+            Self::BackingOff { micros } => write!(f, "restart waits {micros} us"),
+            Self::StayedDown => f.write_str("stays down"),
+        }
+    }
+}

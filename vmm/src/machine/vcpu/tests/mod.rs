@@ -1,0 +1,167 @@
+//! A reset equals a fresh machine: whatever a program did, and however it ended, nothing of it can
+//! be read afterwards, in any register or any byte of memory.
+
+mod guest;
+mod programs;
+mod seen;
+
+use std::io::Write;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc;
+use std::thread;
+
+use super::*;
+use crate::machine::interrupt::interrupt;
+use guest::{Machine, plan};
+use programs::Program;
+use seen::Seen;
+
+/// The host's KVM. Without one that is said, and it is a failure where `ATOLL_REQUIRE_KVM` is set.
+fn host() -> Option<Host> {
+    match Host::open() {
+        Ok(host) => Some(host),
+        Err(error) => {
+            let test = thread::current().name().unwrap_or("a test").to_owned();
+            let required = std::env::var_os("ATOLL_REQUIRE_KVM").is_some_and(|v| v != "0");
+            assert!(!required, "SKIPPED: {error}: {test}; ATOLL_REQUIRE_KVM makes this a failure");
+            writeln!(std::io::stderr(), "SKIPPED: {error}: {test}").unwrap();
+            None
+        }
+    }
+}
+
+/// Runs a machine to where its program begins, and takes the checkpoint there.
+fn ready(machine: &mut Machine) {
+    assert_eq!(machine.run(), Exit::Ready);
+    machine.vcpu.take_checkpoint().unwrap();
+    machine.memory.take_checkpoint().unwrap();
+}
+
+/// As the nucleus does: no more is set than may have changed.
+fn roll_back(machine: &mut Machine, exit: Exit) {
+    let given_up = matches!(exit, Exit::TripleFault | Exit::Stuck { .. });
+    let reach = if given_up { Reach::All } else { Reach::Ring3 };
+    machine.vcpu.roll_back(reach).unwrap();
+    machine.memory.roll_back().unwrap();
+}
+
+fn reset(machine: &mut Machine) {
+    machine.vcpu.reset().unwrap();
+    machine.memory.return_to_image().unwrap();
+}
+
+/// What of a program outlives it. `end` runs it to its end.
+fn residue(
+    host: &Host,
+    program: Program,
+    has_stubs: bool,
+    end: impl Fn(&mut Machine) -> Exit,
+) -> Vec<String> {
+    let mut machine = Machine::new(host, program.code, has_stubs);
+    let fresh = Seen::of(host, &machine);
+    ready(&mut machine);
+    let checkpoint = Seen::of(host, &machine);
+    assert!(checkpoint.differences(&fresh).len() > 2, "the two places can be told apart");
+    let mut residue = Vec::new();
+    let mut tell = |which: &str, expected: &Seen, machine: &Machine| {
+        let differences = expected.differences(&Seen::of(host, machine));
+        let told = |difference| format!("{}, {which}: {difference}", program.name);
+        residue.extend(differences.into_iter().map(told));
+    };
+    let exits = [0, 1].map(|_| {
+        let exit = end(&mut machine);
+        roll_back(&mut machine, exit);
+        tell("back at the checkpoint", &checkpoint, &machine);
+        exit
+    });
+    assert_eq!(exits[0], exits[1], "{}: an incarnation ends as the one before", program.name);
+    end(&mut machine);
+    reset(&mut machine);
+    tell("back at the image", &fresh, &machine);
+    let other = Machine::new(host, program.code, has_stubs);
+    tell("a machine beside it", &fresh, &other);
+    residue
+}
+
+#[test]
+fn nothing_outlives_any_kind_of_end() {
+    let Some(host) = host() else { return };
+    let mut residues = Vec::new();
+    for program in programs::all() {
+        residues.extend(residue(&host, program, true, Machine::run));
+    }
+    assert!(residues.is_empty(), "{}", residues.join("\n"));
+}
+
+#[test]
+fn nothing_outlives_a_triple_fault() {
+    let Some(host) = host() else { return };
+    let faults = ["invalid_opcode", "divide_error", "null_pointer", "sse", "flags"];
+    for program in programs::all().into_iter().filter(|program| faults.contains(&program.name)) {
+        let residue = residue(&host, program, false, |machine| {
+            let exit = machine.run();
+            assert_eq!(exit, Exit::TripleFault, "{}", program.name);
+            exit
+        });
+        assert!(residue.is_empty(), "{}", residue.join("\n"));
+    }
+}
+
+/// `inc qword [rdi + wait_ns]; jmp` back: for ever, and it can be seen.
+fn counting() -> Vec<u8> {
+    let place = std::mem::offset_of!(atoll_ipc::abi::Control, wait_ns) as u8;
+    vec![0x48, 0xff, 0x47, place, 0xeb, 0xfa]
+}
+
+#[test]
+fn nothing_outlives_a_loop_that_is_interrupted() {
+    if host().is_none() {
+        return;
+    }
+    let (send, receive) = mpsc::channel();
+    let runner = thread::spawn(move || {
+        let host = host().unwrap();
+        let mut machine = Machine::new(&host, &counting(), true);
+        ready(&mut machine);
+        let checkpoint = Seen::of(&host, &machine);
+        for _ in 0..20 {
+            send.send(machine.memory.clone()).unwrap();
+            assert_eq!(machine.vcpu.run().unwrap(), Exit::Interrupted);
+            roll_back(&mut machine, Exit::Interrupted);
+            let differences = checkpoint.differences(&Seen::of(&host, &machine));
+            assert!(differences.is_empty(), "{}", differences.join("\n"));
+        }
+    });
+    while let Ok(memory) = receive.recv() {
+        // Only a loop that has run can have left something.
+        let count = || memory.control(plan().control(0)).unwrap().wait_ns.load(Relaxed);
+        while count() < 1000 && !runner.is_finished() {
+            thread::yield_now();
+        }
+        interrupt(&runner);
+    }
+    runner.join().unwrap();
+}
+
+#[test]
+fn the_comparison_sees_what_there_is_to_see() {
+    let Some(host) = host() else { return };
+    let of = |name: &str| programs::all().into_iter().find(|p| p.name == name).unwrap();
+    for (name, parts) in [
+        ("sse", &["x87 and SSE", "XSAVE area"][..]),
+        ("flags", &["registers"]),
+        ("null_segments", &["system registers"]),
+        ("unmapped_page", &["system registers"]),
+        ("little_memory", &["page 0x"]),
+    ] {
+        let mut machine = Machine::new(&host, of(name).code, true);
+        ready(&mut machine);
+        let before = Seen::of(&host, &machine);
+        assert!(before.len() > 60, "{before:?}");
+        machine.run();
+        let differences = before.differences(&Seen::of(&host, &machine));
+        for part in parts {
+            assert!(differences.iter().any(|d| d.starts_with(part)), "{name}: {differences:#?}");
+        }
+    }
+}
