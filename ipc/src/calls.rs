@@ -7,7 +7,7 @@
 //! thing in this crate that allocates.)
 //!
 //! Each call that was started has exactly one outcome: its reply, [`IpcError::PeerRestarted`],
-//! [`IpcError::PeerGone`], or, if the caller gives it up, none that anybody waits for.
+//! [`IpcError::Poisoned`], [`IpcError::PeerGone`], or, if the caller gives it up, none that anybody waits for.
 
 extern crate alloc;
 
@@ -16,7 +16,7 @@ mod book;
 use alloc::boxed::Box;
 use alloc::vec;
 
-use crate::channel::{Region, Requests};
+use crate::channel::{Fate, Region, Requests};
 use crate::client::{Client, ClientEvent, Reply, Ticket};
 use crate::lend::Loan;
 use crate::message::{IpcError, Status};
@@ -343,16 +343,21 @@ impl<R: Region> Calls<R> {
         Ok(Kept { status: reply.status, payload, lent: lent.transpose()? })
     }
 
-    /// The server died: the calls that it had taken and not answered have met their fate.
+    /// The server died: the calls that it had taken and not answered have met their fate, unless
+    /// they are delivered again.
     #[cold]
     fn settle(&mut self, resume: u64) {
         for place in self.book.places() {
             let Some(call) = self.book.get(place) else { continue };
             let ticket = call.ticket;
-            if !ticket.was_taken(resume) {
-                continue;
-            }
+            let is_poisoned = match self.client.fate_of(ticket) {
+                Some(Fate::Poisoned) => true,
+                Some(Fate::Done) => false,
+                Some(Fate::Again(_)) | None if !ticket.was_taken(resume) => continue,
+                Some(Fate::Again(_)) | None => false,
+            };
             match call.state {
+                State::Waiting if is_poisoned => self.end(place, Err(IpcError::Poisoned)),
                 State::Waiting => {
                     let fate = self.last_word(ticket);
                     self.end(place, fate);

@@ -13,6 +13,8 @@
 //! The reply ring's generation is the sum of both epochs, because either end's restart makes the
 //! replies under way pointless. The request ring's outlives its server, and is named in the page.
 
+mod again;
+mod fates;
 mod layout;
 mod restart;
 mod status;
@@ -23,6 +25,9 @@ use crate::ready::Alert;
 use crate::ring::{Control, Memory};
 use crate::sync::AtomicU64;
 
+pub(crate) use again::Again;
+pub use again::Fate;
+pub use fates::{Buried, Death, Fates, restart_server_again};
 pub use layout::Layout;
 pub(crate) use restart::is_position;
 pub use restart::{restart_client, restart_server};

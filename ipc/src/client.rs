@@ -1,6 +1,8 @@
 //! The client's end of a channel.
 
-use crate::channel::{self, Epochs, Generation, Region, Replies, Requests, Role, Snapshot, Turn};
+use crate::channel::{
+    self, Again, Epochs, Fate, Generation, Region, Replies, Requests, Role, Snapshot, Turn,
+};
 use crate::in_service::{InService, Slot};
 use crate::lend::{Lender, Loan, Span};
 use crate::message::{IpcError, Status};
@@ -35,7 +37,9 @@ pub enum ClientEvent {
     /// A call was answered.
     Reply(Reply),
     /// The server died; a new incarnation goes on at this position of the request ring, which is
-    /// its end if what lay there cannot be read. Calls that [were taken](Ticket::was_taken) before it and have no reply by now never get one.
+    /// its end if what lay there cannot be read. Calls that [were taken](Ticket::was_taken) before
+    /// it and have no reply by now never get one; nor do those behind of which the nucleus
+    /// [says](Client::fate_of) so.
     Restarted {
         /// Where the new incarnation begins.
         resume: u64,
@@ -75,6 +79,8 @@ pub struct Client<R> {
     turn: Turn,
     in_service: InService,
     lender: Lender,
+    /// What became of requests that servers had in service when they died.
+    again: Again,
 }
 
 impl<R: Region> Client<R> {
@@ -89,7 +95,8 @@ impl<R: Region> Client<R> {
         let requests = Producer::new(Requests(region.clone()), secret, number);
         let replies = Consumer::new(Replies(region.clone()), secrets.replies, epochs.replies(), 0);
         let lender = Lender::new(size_of_val(region.lent_requests()));
-        Self { region, requests, replies, epochs, turn, in_service: InService::new(), lender }
+        let (in_service, again) = (InService::new(), Again::nothing());
+        Self { region, requests, replies, epochs, turn, in_service, lender, again }
     }
 
     /// The server incarnation that this end knows of.
@@ -412,14 +419,20 @@ impl<R: Region> Client<R> {
         if let Ok(Some(reply)) = self.take() {
             return Ok(Some(ClientEvent::Reply(reply)));
         }
-        let snapshot = self.region.status().snapshot();
+        let (snapshot, again) = self.region.status().snapshot_with_again();
         let Snapshot { epochs, secrets, turn } = snapshot;
-        (self.epochs, self.turn) = (epochs, turn);
+        (self.epochs, self.turn, self.again) = (epochs, turn, again);
         self.in_service.clear();
         // Before the replies: the server takes their acknowledgement for this decision, too.
         let resume = self.go_on_in(&snapshot);
         self.replies.restart(secrets.replies, epochs.replies(), 0);
         Ok(Some(ClientEvent::Restarted { resume }))
+    }
+
+    /// What the nucleus says of a call that a dead server had taken, on a channel whose requests are
+    /// delivered again; as of the last [`ClientEvent::Restarted`].
+    pub fn fate_of(&self, ticket: Ticket) -> Option<Fate> {
+        self.again.fate_of(ticket.0)
     }
 
     /// Decides whether the new server goes on in the request ring, and where; or whether the dead

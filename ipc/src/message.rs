@@ -40,6 +40,9 @@ pub enum IpcError {
     Timeout,
     /// The peer died with the operation in its hands. Whether it took effect is unknown.
     PeerRestarted,
+    /// Server after server died with the request in its hands: it is delivered no more. Whether it
+    /// took effect is unknown.
+    Poisoned,
     /// The peer is stopped and will not come back by itself.
     PeerGone,
     /// There is no room in the ring now.
@@ -63,6 +66,7 @@ impl core::fmt::Display for IpcError {
         f.write_str(match self {
             Self::Timeout => "the deadline passed",
             Self::PeerRestarted => "the peer restarted with the request in its hands",
+            Self::Poisoned => "server after server died of the request",
             Self::PeerGone => "the peer is stopped",
             Self::Full => "the ring is full",
             Self::TooLarge => "the message is too large for the channel",

@@ -39,6 +39,7 @@
 //! was published in the old one, then acknowledges the new one; until then the producer finds
 //! the ring full. So a survivor is never overwritten while it reads.
 
+mod left;
 mod unread;
 
 use core::cell::Cell;
@@ -52,6 +53,7 @@ use Ordering::{Acquire, Relaxed, Release};
 
 pub use crate::control::{Claims, Control, Counts};
 pub use crate::geometry::MIN_WORDS;
+pub(crate) use left::Place;
 
 /// Where a ring lies. Implemented by guests (static addresses), the VMM (a mapping it keeps
 /// alive) and tests (a box).

@@ -1,14 +1,14 @@
 //! The server's end of a channel.
 
 use crate::channel::{
-    Epochs, Generation, Region, Replies, Requests, Role, Snapshot, Turn, is_position,
+    Again, Epochs, Fate, Generation, Region, Replies, Requests, Role, Snapshot, Turn, is_position,
 };
 use crate::client::Ticket;
 use crate::in_service::{InService, Slot};
 use crate::lend::{Lender, Loan, Span};
 use crate::message::{IpcError, Status};
 use crate::record::{self, Head, Kind, SHORT};
-use crate::ring::{self, Consumer, Producer, Record, Writer};
+use crate::ring::{self, Consumer, Place, Producer, Record, Writer};
 use crate::sync::Ordering::{AcqRel, Relaxed};
 
 pub use crate::in_service::IN_SERVICE_MAX;
@@ -88,6 +88,14 @@ pub struct Server<R> {
     in_service: InService,
     lender: Lender,
     owed: Owed,
+    /// What earlier incarnations had taken, if it is delivered again.
+    again: Again,
+    /// Short replies to exchanges take their requests' places if they are shorter than this. Where
+    /// requests are delivered again none is: half an answer would have destroyed its request.
+    in_place_below: usize,
+    /// Failures are owed, or not everything was taken that was taken before: only then is there
+    /// more to do than to take the next request.
+    has_chores: bool,
     /// Nothing more is read in this generation: the client broke the protocol, or the nucleus knows
     /// of none.
     broken: bool,
@@ -99,9 +107,10 @@ impl<R: Region> Server<R> {
     /// The server's end, at the start of a server incarnation. Requests that the last one did
     /// not take are still there.
     pub fn attach(region: R) -> Self {
-        let snapshot = region.status().snapshot();
+        let (snapshot, again) = region.status().snapshot_with_again();
         let Snapshot { epochs, secrets, turn } = snapshot;
         let Generation { secret, number } = snapshot.requests();
+        let in_place_below = if region.status().redelivers() { 0 } else { SHORT + 1 };
         let requests = Consumer::new(Requests(region.clone()), secret, number, epochs.resume);
         let replies = Producer::new(Replies(region.clone()), secrets.replies, epochs.replies());
         let lender = Lender::new(size_of_val(region.lent_replies()));
@@ -109,7 +118,7 @@ impl<R: Region> Server<R> {
         let broken = number == Epochs::NO_REQUESTS;
         let spare = snapshot.spare_requests();
         let unsettled = (number != spare.number).then_some(spare);
-        Self {
+        let mut server = Self {
             region,
             requests,
             replies,
@@ -118,9 +127,14 @@ impl<R: Region> Server<R> {
             in_service,
             lender,
             owed,
+            again,
+            in_place_below,
+            has_chores: false,
             broken,
             unsettled,
-        }
+        };
+        server.pass_over();
+        server
     }
 
     /// Longest reply payload that goes through the ring.
@@ -156,10 +170,7 @@ impl<R: Region> Server<R> {
     /// it restarts.
     #[inline(always)]
     pub fn poll(&mut self) -> Result<Option<Request>, IpcError> {
-        if self.owed.count > 0 {
-            self.pay();
-        }
-        let found = self.take();
+        let found = if self.has_chores { self.take_with_chores() } else { self.take() };
         if matches!(found, Ok(Some(_)))
             || !(self.unsettled.is_some() || self.client_has_restarted())
         {
@@ -236,7 +247,7 @@ impl<R: Region> Server<R> {
         }
         if request.is_call() {
             let word = answer_to(&request, status);
-            if request.record.bits.is(Kind::Exchange) && payload <= SHORT {
+            if request.record.bits.is(Kind::Exchange) && payload < self.in_place_below {
                 self.answer_in_place(&request, word, payload, fill);
                 return Ok(());
             }
@@ -342,6 +353,7 @@ impl<R: Region> Server<R> {
             self.forget(request);
         } else {
             self.owed.push(request, status);
+            self.has_chores = true;
             self.pay();
         }
     }
@@ -368,8 +380,19 @@ impl<R: Region> Server<R> {
         if !self.holds(&request) {
             return;
         }
-        if let Some(end) = self.in_service.close(request.slot) {
-            self.requests.release(end);
+        match self.in_service.close(request.slot) {
+            Some(end) => self.requests.release(end),
+            None if self.in_place_below == 0 => self.requests.mark_done(&request.record),
+            None => (),
+        }
+    }
+
+    /// How often a request was delivered to earlier incarnations that did not live to answer it, as
+    /// the nucleus has counted.
+    pub fn redeliveries(&self, request: &Request) -> u32 {
+        match self.again.fate_of(request.record.position) {
+            Some(Fate::Again(times)) if self.holds(request) => times,
+            _ => 0,
         }
     }
 
@@ -496,6 +519,50 @@ impl<R: Region> Server<R> {
         if let Some(end) = self.in_service.close(slot) {
             self.requests.release(end);
         }
+        self.pass_over();
+    }
+
+    /// Takes the next request where that is not all there is to do.
+    #[cold]
+    fn take_with_chores(&mut self) -> Result<Option<Request>, IpcError> {
+        if self.owes() {
+            self.pay();
+        }
+        self.pass_over();
+        let found = self.take();
+        self.pass_over();
+        self.has_chores = self.owes() || self.is_among_taken();
+        found
+    }
+
+    /// Whether the next record is one that an earlier incarnation had taken.
+    fn is_among_taken(&self) -> bool {
+        self.requests.cursor() < self.again.until
+    }
+
+    /// Passes over what earlier incarnations have done with, or are poisoned by, up to the next
+    /// request that is to be delivered. (So that a look at the next record tells whether there is
+    /// one, as it always does.)
+    fn pass_over(&mut self) {
+        while self.is_among_taken() && self.may_take() {
+            self.has_chores = true;
+            let start = self.requests.cursor();
+            let end = match self.requests.place() {
+                Place::Open(record) if self.requests.passes_pad(&record) => continue,
+                Place::Open(record) if self.is_listed_over(start) => record.end(),
+                Place::Done(end) => end,
+                Place::Open(_) | Place::Nothing => return,
+            };
+            self.requests.pass(end);
+            let slot = self.in_service.open(start, end);
+            if let Some(end) = self.in_service.close(slot) {
+                self.requests.release(end);
+            }
+        }
+    }
+
+    fn is_listed_over(&self, position: u64) -> bool {
+        matches!(self.again.fate_of(position), Some(Fate::Done | Fate::Poisoned))
     }
 
     /// Tells failures that are owed, as far as there is room.
@@ -581,6 +648,7 @@ impl<R: Region> Server<R> {
         self.requests.restart(secret, number, start);
         self.in_service.clear();
         self.owed = Owed::nothing();
+        (self.again, self.has_chores) = (Again::nothing(), false);
         (self.broken, self.unsettled) = (false, None);
     }
 }

@@ -24,6 +24,9 @@ pub mod op {
     pub const DROP: u16 = 8;
     /// Answered with more than the ring carries.
     pub const BURST: u16 = 9;
+    /// The server dies of it, unless it was delivered as often before as the payload has bytes; the
+    /// answer has a byte for each time that it was.
+    pub const CRASH: u16 = 11;
     /// None that the server knows.
     pub const UNKNOWN: u16 = 999;
 }
@@ -66,9 +69,10 @@ pub struct Tally(BTreeMap<String, u64>);
 
 impl Tally {
     /// The outcomes of calls.
-    const OUTCOMES: [&str; 9] = [
+    const OUTCOMES: [&str; 10] = [
         "ok",
         "restarted",
+        "poisoned",
         "gone",
         "timeout",
         "rejected",

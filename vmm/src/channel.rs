@@ -3,11 +3,12 @@
 
 use std::fmt;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use atoll_ipc::abi::HostPage;
 use atoll_ipc::channel::{
-    Layout, Mapped, Region, Role, Shared, Status, restart_client, restart_server,
+    Death, Fates, Layout, Mapped, Region, Role, Shared, Status, restart_client, restart_server,
+    restart_server_again,
 };
 use atoll_ipc::ready::{Alert, Ready};
 use atoll_ipc::sync::AtomicU64;
@@ -17,6 +18,7 @@ use crate::machine::MachineError;
 use crate::machine::memory::memory_file;
 use crate::machine::shared_page::SharedPage;
 use crate::machine::vm::Lendable;
+use crate::nucleus::letters::{Obituary, Sender};
 
 /// A channel's memory, mapped in the VMM. Clones share it.
 #[derive(Clone)]
@@ -40,10 +42,17 @@ pub struct Attention {
 
 struct Mapping {
     /// Held by whoever writes the status page: the two ends may restart at one time.
-    keeper: Mutex<()>,
+    keeper: Mutex<Keeper>,
     // Points into `mapping`, and is never handed out for longer than a borrow of `self`.
     view: Mapped<'static>,
     mapping: MmapRegion,
+}
+
+/// What only the nucleus knows of a channel.
+#[derive(Default)]
+struct Keeper {
+    /// On a channel whose requests are delivered again.
+    redelivery: Option<(Box<Fates>, Sender)>,
 }
 
 impl fmt::Debug for ChannelMemory {
@@ -69,8 +78,23 @@ impl ChannelMemory {
         // goes through the view's atomics.
         let view = unsafe { Mapped::at(mapping.as_ptr(), layout) };
         view.status().initialise(fresh_secret(), 1, 1);
-        let keeper = Mutex::new(());
+        let keeper = Mutex::default();
         Ok(Self { mapping: Arc::new(Mapping { keeper, view, mapping }), alert: None })
+    }
+
+    /// The same, before either end exists: what a server had in service when it died is delivered
+    /// to its next incarnation, but for requests of which `poison_after` incarnations in a row have
+    /// died: those are filed as dead letters.
+    #[must_use]
+    pub fn redelivering(self, poison_after: u32, sender: Sender) -> Self {
+        self.status().redeliver();
+        let fates = Box::new(Fates::new(poison_after));
+        self.keeper().redelivery = Some((fates, sender));
+        self
+    }
+
+    fn keeper(&self) -> MutexGuard<'_, Keeper> {
+        self.mapping.keeper.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The memory as guests are lent it.
@@ -85,13 +109,20 @@ impl ChannelMemory {
     }
 
     /// Readies the channel for the next incarnation of one end, which stands still. The other
-    /// end learns of it from the status page; it must be woken.
-    pub fn restart(&self, role: Role, epoch: u32) {
-        let _keeper = self.mapping.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+    /// end learns of it from the status page; it must be woken. `obituary` says what the last
+    /// incarnation died of, unless it was ended by an order.
+    pub fn restart(&self, role: Role, epoch: u32, obituary: Option<&Obituary>) {
+        let mut keeper = self.keeper();
         self.status().renew(fresh_secret());
-        match role {
-            Role::Client => restart_client(self, epoch),
-            Role::Server => restart_server(self, epoch),
+        match (role, &mut keeper.redelivery) {
+            (Role::Client, _) => restart_client(self, epoch),
+            (Role::Server, None) => restart_server(self, epoch),
+            (Role::Server, Some((fates, sender))) => {
+                let death = if obituary.is_some() { Death::Own } else { Death::Ordered };
+                restart_server_again(self, epoch, fates, death, |buried| {
+                    sender.file(buried, epoch.wrapping_sub(1), obituary);
+                });
+            }
         }
     }
 }

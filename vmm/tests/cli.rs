@@ -161,6 +161,7 @@ GATEWAY         PORT   OPEN  ACCEPTED  REFUSED  ABORTED  REQUESTS     IN   OUT
 last fault page fault (vector 14, error 0x6): write to a page that is not mapped
   2000-02-29T23:59:59.000001Z, epoch 1, vCPU 0, after 12.3 s, 0 restarts before
   address 0x00000000dead0000, instruction 0x00000000004010a0
+  restarted from its image in 464 us, epoch 2
   rax 0xffffffffffffffff  rbx 0x0000000000000000     rcx 0x0000000000000000
   rdx 0x0000000000000000  rsi 0x0000000000000000     rdi 0x0000000000000000
   rbp 0x0000000000000000  rsp 0x0000000000000000      r8 0x0000000000000000
@@ -171,6 +172,45 @@ last fault page fault (vector 14, error 0x6): write to a page that is not mapped
   #1  0x0000000000402000 ?
 ";
     assert_eq!(stdout(&at(&system, &["inspect", "kv"])), expected);
+}
+
+#[test]
+fn faults_are_listed_with_what_followed() {
+    let system = System::start();
+    let expected = "\
+epoch 1  2000-02-29T23:59:59.000001Z, vCPU 0, after 12.3 s
+  page fault (vector 14, error 0x6): write to a page that is not mapped
+  at 0x00000000004010a0 kv::poke+0x12
+  restarted from its image in 464 us, epoch 2
+";
+    assert_eq!(stdout(&at(&system, &["faults", "kv"])), expected);
+    assert_eq!(stdout(&at(&system, &["faults", "echo"])), "echo has had no fault\n");
+    let json: Value =
+        serde_json::from_str(stdout(&at(&system, &["faults", "kv", "--json"]))).unwrap();
+    assert_eq!(json[0]["restart"]["kind"], "restarted");
+    assert_eq!(json[0]["restart"]["origin"], "image");
+    assert_eq!(at(&system, &["faults", "x"]).status.code(), Some(7));
+}
+
+#[test]
+fn a_core_file_is_whole_and_private_or_not_there() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let system = System::start();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kv.core");
+    let output = at(&system, &["core", "kv", path.to_str().unwrap()]);
+    let said = stdout(&output);
+    assert!(said.contains("5 MiB of kv") && said.contains("mkimage extract kv.img"), "{said}");
+    assert!(std::fs::read(&path).unwrap() == support::core_of_kv());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = at(&system, &["core", "kv", path.to_str().unwrap()]);
+    assert_eq!(again.status.code(), Some(5), "{again:?}");
+    let other = dir.path().join("echo.core");
+    let refused = at(&system, &["core", "echo", other.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(7));
+    assert_eq!(text(&refused.stderr), "error: no core file of `echo`: it is a test\n");
+    assert!(!other.exists());
 }
 
 #[test]
@@ -229,7 +269,13 @@ fn events_are_followed_to_the_end() {
         steps: None,
     };
     system.journal.event(Some("kv"), kind);
-    assert!(lines.next().unwrap().unwrap().ends_with("Z kv restarted in 90 us, epoch 2"));
+    assert!(
+        lines
+            .next()
+            .unwrap()
+            .unwrap()
+            .ends_with("Z kv restarted from its checkpoint in 90 us, epoch 2")
+    );
     system.stop_serving();
     assert!(lines.next().is_none());
     assert!(child.wait().unwrap().success());

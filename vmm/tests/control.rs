@@ -11,7 +11,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use atoll_vmm::control::api::{DomainReport, DomainStatus, Problem, ProblemKind, SystemStatus};
+use atoll_vmm::control::api::{
+    DomainReport, DomainStatus, FaultReport, Problem, ProblemKind, SystemStatus,
+};
 use atoll_vmm::control::{Client, ClientError};
 use atoll_vmm::journal::{Event, EventKind, Level, LogLine};
 use serde_json::Value;
@@ -54,7 +56,9 @@ fn what_the_nucleus_says_arrives_unchanged() {
         let report: DomainReport = client.get("/v1/domains/kv").await.unwrap();
         assert_eq!(report, support::report("kv"));
     });
-    assert_eq!(system.wakes.load(Ordering::SeqCst), 3, "one wake-up for each request");
+    let faults: Vec<FaultReport> = talk(client(&system).get("/v1/domains/kv/faults")).unwrap();
+    assert_eq!(faults, [support::fault()]);
+    assert_eq!(system.wakes.load(Ordering::SeqCst), 4, "one wake-up for each request");
 }
 
 #[test]

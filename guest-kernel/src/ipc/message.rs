@@ -78,6 +78,16 @@ impl Message {
         self.request.as_ref().map_or(0, Request::client_epoch)
     }
 
+    /// How often it was delivered before, to incarnations that did not live to answer it: on a port
+    /// with `on-crash = "redeliver"`. 0 for a first delivery. The nucleus counts, so no client can
+    /// make it up; a server that may have carried a message out already can look before it does
+    /// so again.
+    pub fn redeliveries(&self) -> u32 {
+        self.request.as_ref().map_or(0, |request| {
+            with(|endpoints| endpoints.server(self.channel).redeliveries(request))
+        })
+    }
+
     /// Bytes of payload, wherever it lies.
     #[expect(clippy::len_without_is_empty, reason = "an empty message is still a message")]
     #[inline]

@@ -32,6 +32,7 @@ pub struct Tally {
     pub sum: u64,
     ok: u64,
     restarted: u64,
+    poisoned: u64,
     gone: u64,
     timeout: u64,
     rejected: u64,
@@ -47,6 +48,7 @@ impl Tally {
             Ok(()) => &mut self.ok,
             Err(Failure::Wrong) => &mut self.wrong,
             Err(Failure::Ipc(IpcError::PeerRestarted)) => &mut self.restarted,
+            Err(Failure::Ipc(IpcError::Poisoned)) => &mut self.poisoned,
             Err(Failure::Ipc(IpcError::PeerGone)) => &mut self.gone,
             Err(Failure::Ipc(IpcError::Timeout)) => &mut self.timeout,
             Err(Failure::Ipc(IpcError::Rejected)) => &mut self.rejected,
@@ -61,11 +63,22 @@ impl Tally {
 
     /// As a line: names and numbers by turns.
     pub fn line(&self) -> String {
-        let Self { sum, ok, restarted, gone, timeout, rejected, exhausted, protocol, other, wrong } =
-            self;
+        let Self {
+            sum,
+            ok,
+            restarted,
+            poisoned,
+            gone,
+            timeout,
+            rejected,
+            exhausted,
+            protocol,
+            other,
+            wrong,
+        } = self;
         format!(
-            "sum {sum} ok {ok} restarted {restarted} gone {gone} timeout {timeout} rejected {rejected} \
-             exhausted {exhausted} protocol {protocol} other {other} wrong {wrong}"
+            "sum {sum} ok {ok} restarted {restarted} poisoned {poisoned} gone {gone} timeout {timeout} \
+             rejected {rejected} exhausted {exhausted} protocol {protocol} other {other} wrong {wrong}"
         )
     }
 }

@@ -75,6 +75,7 @@ impl Server {
             op::ORDER => message.reply(&core::mem::take(&mut self.order)),
             op::DENY => message.fail(Status::Denied),
             op::DROP => drop(message),
+            op::CRASH => crash(message),
             op::BURST => {
                 let length = message.max_reply() + 1;
                 message.reply_with(Status::Ok, length, |_| ());
@@ -186,6 +187,12 @@ fn answer(message: Message, head: Head) {
         Err((message, IpcError::TooLarge)) => message.fail(Status::Denied),
         Err((message, _)) => message.fail(Status::Exhausted),
     }
+}
+
+fn crash(message: Message) {
+    let times = message.redeliveries() as usize;
+    assert!(times >= message.len(), "delivered {times} times before");
+    message.reply(&vec![0; times]);
 }
 
 /// The number at the end of a client's name.

@@ -29,6 +29,9 @@ pub mod op {
     pub const BURST: u16 = 9;
     /// The server scribbles over the memory of all its channels; the payload is the seed.
     pub const SCRIBBLE: u16 = 10;
+    /// The server dies of it, unless it was delivered as often before as the payload has bytes. The
+    /// answer is a byte for each time that it was.
+    pub const CRASH: u16 = 11;
 }
 
 /// The answer lies in a buffer that the server lends, and its nonce beside it.

@@ -76,7 +76,7 @@ impl BootPage {
             started_unix_ns: AtomicU64::new(0),
             spin_ns: 0,
             crowd: Crowd { groups: 0, processors: 0 },
-            seed: [const { AtomicU64::new(0) }; 4],
+            seed: core::array::from_fn(|_| AtomicU64::new(0)),
             channels: 0,
             arguments: 0,
             arguments_len: 0,

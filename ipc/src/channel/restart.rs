@@ -8,6 +8,7 @@
 
 use core::mem::size_of_val;
 
+use super::again::Again;
 use super::status::Resume;
 use super::{Epochs, Region};
 use crate::record::ALIGN;
@@ -22,13 +23,18 @@ pub fn restart_server(channel: &impl Region, epoch: u32) {
     let (status, requests) = (channel.status(), channel.shared().requests());
     let ring_bytes = size_of_val(channel.requests()) as u64;
     let resume = resume_point(&requests.claims(), &status.epochs(), ring_bytes);
+    begin(channel, epoch, resume, &Again::nothing());
+}
+
+/// Lets the next incarnation begin there.
+pub(super) fn begin(channel: &impl Region, epoch: u32, resume: Option<Resume>, again: &Again) {
     // What the new server will say when it begins: nobody is to take the dead one's words for it.
     let Resume { generation, position } =
         resume.unwrap_or(Resume { generation: Epochs::NO_REQUESTS, position: 0 });
-    requests.consume_from(generation, position);
+    channel.shared().requests().consume_from(generation, position);
     // Nor is the new server to believe that its client has heard of it before it has.
     channel.shared().replies().forget_consumer();
-    status.server_restarts(epoch, resume);
+    channel.status().server_restarts(epoch, resume, again);
 }
 
 /// For the nucleus, while the client stands still: it will go on in `epoch`, with an empty request

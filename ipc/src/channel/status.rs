@@ -1,6 +1,7 @@
 //! The status page of a channel: what the nucleus says of it.
 
 use super::Role;
+use super::again::{Again, Table};
 use crate::sync::Ordering::{Acquire, Relaxed, Release};
 use crate::sync::{AtomicU32, AtomicU64};
 
@@ -17,7 +18,13 @@ pub struct Status {
     /// The secret of the next view.
     fresh: AtomicU64,
     views: [View; 2],
+    policy: AtomicU32,
+    /// A part of each view, that only channels have whose requests are delivered again.
+    again: [Table; 2],
 }
+
+/// In `policy`: requests that a dead server had in service are delivered again.
+const REDELIVERS: u32 = 1;
 
 #[repr(C)]
 #[derive(Debug, Default)]
@@ -138,7 +145,7 @@ impl Status {
     /// For the nucleus: the first contents, before either end exists.
     pub fn initialise(&self, secret: u64, client: u32, server: u32) {
         self.renew(secret);
-        self.advance(|_, next| {
+        self.advance(&Again::nothing(), |_, next| {
             next.epochs = Epochs { client, server, requests: 0, resume: 0 };
             begin_anew(next);
         });
@@ -151,9 +158,20 @@ impl Status {
         self.fresh.store(secret, Relaxed);
     }
 
+    /// For the nucleus, before either end exists: requests that a dead server had in service are
+    /// delivered again.
+    pub fn redeliver(&self) {
+        self.policy.fetch_or(REDELIVERS, Release);
+    }
+
+    /// Whether requests that a dead server had in service are delivered again.
+    pub fn redelivers(&self) -> bool {
+        self.policy.load(Relaxed) & REDELIVERS != 0
+    }
+
     /// The server, which stands still, will go on in `epoch`, there if anywhere.
-    pub(super) fn server_restarts(&self, epoch: u32, resume: Option<Resume>) {
-        self.advance(|now, next| {
+    pub(super) fn server_restarts(&self, epoch: u32, resume: Option<Resume>, again: &Again) {
+        self.advance(again, |now, next| {
             let spare = now.spare_requests();
             next.epochs.server = epoch;
             next.epochs.requests = resume.map_or(Epochs::NO_REQUESTS, |resume| resume.generation);
@@ -166,19 +184,22 @@ impl Status {
 
     /// The client, which stands still, will go on in `epoch`. Its new request ring begins at 0.
     pub(super) fn client_restarts(&self, epoch: u32) {
-        self.advance(|_, next| {
+        self.advance(&Again::nothing(), |_, next| {
             next.epochs.client = epoch;
             begin_anew(next);
         });
     }
 
-    fn advance(&self, change: impl FnOnce(&Snapshot, &mut Snapshot)) {
+    fn advance(&self, again: &Again, change: impl FnOnce(&Snapshot, &mut Snapshot)) {
         let turn = self.turn.load(Relaxed);
         let now = self.view(turn).read(turn);
         let mut next = now;
         next.secrets.replies = !self.fresh.load(Relaxed);
         change(&now, &mut next);
         self.view(turn.wrapping_add(1)).write(next);
+        if self.redelivers() {
+            self.table(turn.wrapping_add(1)).write(again);
+        }
         self.turn.store(turn.wrapping_add(1), Release);
     }
 
@@ -220,6 +241,16 @@ impl Status {
         self.stable(View::read)
     }
 
+    /// The same, and what the new server and its client are to know of requests that were taken
+    /// before.
+    pub(crate) fn snapshot_with_again(&self) -> (Snapshot, Again) {
+        if self.redelivers() {
+            self.stable(|view, turn| (view.read(turn), self.table(turn).read()))
+        } else {
+            (self.snapshot(), Again::nothing())
+        }
+    }
+
     /// Reads the view that counts; again only if the nucleus has moved on meanwhile.
     fn stable<T>(&self, read: impl Fn(&View, u32) -> T) -> T {
         loop {
@@ -233,6 +264,10 @@ impl Status {
 
     fn view(&self, turn: u32) -> &View {
         &self.views[turn as usize % 2]
+    }
+
+    fn table(&self, turn: u32) -> &Table {
+        &self.again[turn as usize % 2]
     }
 }
 

@@ -4,6 +4,7 @@ use std::boxed::Box;
 use std::vec;
 use std::vec::Vec;
 
+use super::again::Again;
 use super::restart::resume_point;
 use super::status::Resume;
 use super::*;
@@ -42,7 +43,7 @@ fn a_new_channel_says_what_it_was_given() {
 #[test]
 fn a_server_restart_tells_where_it_goes_on_and_leaves_the_client_alone() {
     let status = status();
-    status.server_restarts(6, at(8, 320));
+    status.server_restarts(6, at(8, 320), &Again::nothing());
     assert_eq!(status.epochs(), Epochs { client: 3, server: 6, requests: 8, resume: 320 });
     assert_eq!(status.epoch(Role::Server), 6);
 }
@@ -50,7 +51,7 @@ fn a_server_restart_tells_where_it_goes_on_and_leaves_the_client_alone() {
 #[test]
 fn a_server_that_goes_on_nowhere_knows_of_no_generation() {
     let status = status();
-    status.server_restarts(6, None);
+    status.server_restarts(6, None, &Again::nothing());
     let requests = Epochs::NO_REQUESTS;
     assert_eq!(status.epochs(), Epochs { client: 3, server: 6, requests, resume: 0 });
 }
@@ -58,7 +59,7 @@ fn a_server_that_goes_on_nowhere_knows_of_no_generation() {
 #[test]
 fn a_client_restart_takes_every_later_server_back_to_the_start() {
     let status = status();
-    status.server_restarts(6, at(8, 320));
+    status.server_restarts(6, at(8, 320), &Again::nothing());
     status.client_restarts(4);
     assert_eq!(status.epochs(), Epochs { client: 4, server: 6, requests: 10, resume: 0 });
 }
@@ -68,7 +69,7 @@ fn each_restart_of_either_end_offers_a_generation_that_never_was() {
     let status = status();
     let mut last = status.epochs().replies();
     for epoch in 6..20 {
-        status.server_restarts(epoch, at(last, 0));
+        status.server_restarts(epoch, at(last, 0), &Again::nothing());
         assert!(status.epochs().spare() > last && status.epochs().replies() > last);
         assert_eq!(status.epochs().requests, last, "the client's is left alone");
         last = status.epochs().replies();
@@ -85,7 +86,7 @@ fn a_renewed_secret_reaches_only_the_rings_that_begin_anew() {
     let before = status.snapshot();
     status.renew(8);
     assert_eq!(status.snapshot().requests(), before.requests(), "not before the restart");
-    status.server_restarts(6, at(8, 320));
+    status.server_restarts(6, at(8, 320), &Again::nothing());
     let server_restarted = status.snapshot();
     assert_eq!(server_restarted.requests(), before.requests(), "unread requests keep their key");
     assert_ne!(server_restarted.secrets.replies, before.secrets.replies);
@@ -101,11 +102,11 @@ fn a_renewed_secret_reaches_only_the_rings_that_begin_anew() {
 fn a_spare_generation_that_was_begun_keeps_its_key_under_later_servers() {
     let status = status();
     status.renew(8);
-    status.server_restarts(6, None);
+    status.server_restarts(6, None, &Again::nothing());
     let spare = status.snapshot().spare_requests();
     for (epoch, secret) in [(7, 9), (8, 10)] {
         status.renew(secret);
-        status.server_restarts(epoch, at(spare.number, 320));
+        status.server_restarts(epoch, at(spare.number, 320), &Again::nothing());
         assert_eq!(status.snapshot().requests(), spare);
     }
 }

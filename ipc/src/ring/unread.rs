@@ -3,7 +3,7 @@
 use core::cell::Cell;
 
 use crate::record::{self, ALIGN, HeadBits, Item, Kind, LINE, request};
-use crate::ring::{Consumer, Memory, Producer, Record};
+use crate::ring::{Consumer, Memory, Place, Producer, Record};
 use crate::sync::spin_loop;
 
 /// How often a place is looked at where an answer seems to be coming: the two stores that make one
@@ -60,10 +60,11 @@ impl<M: Memory> Producer<M> {
         let reader = self.reader_at(position);
         let in_line = position.is_multiple_of(LINE as u64);
         let behind_line = position + LINE as u64;
-        if !reader.is_ready() {
-            return (in_line && self.has_answer(position)).then_some(behind_line);
-        }
-        let record = reader.head_at_cursor().ok()?;
+        let record = match reader.place() {
+            Place::Open(record) => record,
+            Place::Done(end) => return Some(end),
+            Place::Nothing => return None,
+        };
         let fits = match record.head().kind {
             Kind::Pad => self.is_in_place(&record),
             Kind::Call | Kind::Send => {

@@ -1,6 +1,7 @@
 //! The server's end, step by step. `owed` is about clients that do not read, `cancelled` about those
 //! that no longer wait.
 
+mod again;
 mod cancelled;
 mod owed;
 

@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use atoll_ipc::calls::{Calls, Outcome};
-use atoll_ipc::channel::{Epochs, Region, restart_client, restart_server};
+use atoll_ipc::channel::{
+    Death, Epochs, Fates, Region, restart_client, restart_server, restart_server_again,
+};
 use atoll_ipc::client::{Client, ClientEvent};
 use atoll_ipc::message::{IpcError, Status as Fate};
 use atoll_ipc::record::RequestKind;
@@ -184,6 +186,83 @@ fn loom_a_server_that_dies_between_taking_and_answering_ends_the_call_once() {
         for ended in [taken, unread] {
             assert_eq!(end_of(&mut calls, ended), Err(IpcError::NotFound), "no second end");
         }
+    });
+}
+
+#[test]
+fn loom_a_request_that_is_delivered_again_is_answered_once_or_not_delivered() {
+    for answers in [false, true] {
+        channel_model(Some(3), move || {
+            let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+            channel.status().redeliver();
+            let mut server = Server::attach(channel.clone());
+            let mut calls = Calls::new(Client::attach(channel.clone()));
+            let first = calls.start(1, 0, |_| ()).unwrap();
+            let servers = spawn(move || {
+                let request = server.poll().unwrap().unwrap();
+                if answers {
+                    server.reply(request, Fate::Ok, 0, |_| ()).unwrap();
+                }
+                let mut fates = Fates::new(3);
+                restart_server_again(&channel, 2, &mut fates, Death::Own, |_| ());
+                let mut server = Server::attach(channel);
+                let mut left = if answers { 1 } else { 2 };
+                while left > 0 {
+                    let Some(mut request) = server.poll().unwrap() else {
+                        thread::yield_now();
+                        continue;
+                    };
+                    assert_eq!(request.operation(), 3 - left, "in order, and none twice");
+                    assert_eq!(server.redeliveries(&request), u32::from(left == 2));
+                    while let Err((again, error)) = server.reply(request, Fate::Ok, 0, |_| ()) {
+                        assert_eq!(error, IpcError::Full, "the client has not come over yet");
+                        request = again;
+                        thread::yield_now();
+                    }
+                    left -= 1;
+                }
+            });
+            // Concurrent with the death: before it, in the middle of it, or after it.
+            let second = calls.start(2, 0, |_| ()).unwrap();
+            assert_eq!(end_of(&mut calls, first), Ok(Fate::Ok));
+            assert_eq!(end_of(&mut calls, second), Ok(Fate::Ok));
+            servers.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn loom_a_poisoned_call_ends_so_once_while_its_client_goes_on() {
+    channel_model(Some(3), || {
+        let channel = HeapChannel::new(MIN_WORDS, MIN_WORDS);
+        channel.status().redeliver();
+        let mut server = Server::attach(channel.clone());
+        let mut calls = Calls::new(Client::attach(channel.clone()));
+        let first = calls.start(1, 0, |_| ()).unwrap();
+        let servers = spawn(move || {
+            let _in_service = server.poll().unwrap().unwrap();
+            let mut fates = Fates::new(1);
+            for epoch in 2..=3 {
+                restart_server_again(&channel, epoch, &mut fates, Death::Own, |_| ());
+            }
+            let mut server = Server::attach(channel);
+            let mut request = loop {
+                match server.poll().unwrap() {
+                    Some(request) => break request,
+                    None => thread::yield_now(),
+                }
+            };
+            assert_eq!(request.operation(), 2, "what is poisoned is not delivered");
+            while let Err((again, error)) = server.reply(request, Fate::Ok, 0, |_| ()) {
+                assert_eq!(error, IpcError::Full, "the client has not come over yet");
+                request = again;
+                thread::yield_now();
+            }
+        });
+        let second = calls.start(2, 0, |_| ()).unwrap();
+        assert_eq!(end_of(&mut calls, first), Err(IpcError::Poisoned));
+        assert_eq!(end_of(&mut calls, second), Ok(Fate::Ok));
+        servers.join().unwrap();
     });
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::bench::placement::Class;
+use crate::bench::restart::case::{Beginning, Fault};
 use crate::bench::wire::{Suite, Wait};
 use crate::exit_code::ExitCode;
 use crate::manifest::{DomainName, SystemName};
@@ -54,6 +55,12 @@ pub(super) enum Command {
     Events(EventsArgs),
     /// Show everything about a domain
     Inspect(DomainArgs),
+    /// Write a core file of a domain as it is, for gdb
+    Core(CoreArgs),
+    /// Show a domain's last faults, and what followed each
+    Faults(DomainArgs),
+    /// List requests of which server after server has died; show one, send it again, or drop it
+    DeadLetters(LettersArgs),
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,6 +93,108 @@ pub(super) enum Benchmark {
     /// Measure communication: round trips, throughput, sleeping and waking
     #[command(long_about = IPC_ABOUT, after_long_help = IPC_EXAMPLES)]
     Ipc(IpcArgs),
+    /// Measure crashes: from a fault to the first reply of the next incarnation
+    #[command(long_about = RESTART_ABOUT, after_long_help = RESTART_EXAMPLES)]
+    Restart(RestartArgs),
+    /// Measure cold starts: from nothing to the first reply of every domain
+    #[command(long_about = BOOT_ABOUT, after_long_help = BOOT_EXAMPLES)]
+    Boot(BootArgs),
+}
+
+const RESTART_ABOUT: &str = "\
+Measure crashes: from a fault to the first reply of the next incarnation.
+
+Each case has a domain of its own, and all are crashed in turn. The client is this process: its clock \
+starts before it sends the request that ends the server, and stops at the first good reply of the next \
+incarnation. Beside them processes are killed with SIGKILL, waited for and started again until their \
+first reply. Exits are counted by themselves, in a domain that never sleeps.
+
+A bar that is missed does not make the command fail, unless --strict is given.";
+
+const RESTART_EXAMPLES: &str = "\
+Examples:
+  Everything, beside processes, with a picture:
+    vmm bench restart --images target/images --peers target/release/atoll-peers --plot plots
+
+  What a panic costs, in seconds:
+    vmm bench restart --images target/images --quick --fault panic
+
+  Where the time goes, for a script:
+    vmm bench restart --images target/images --quick --json | jq '.cases[] | {fault, dirty, parts}'";
+
+const BOOT_ABOUT: &str = "\
+Measure cold starts: from nothing to the first reply of every domain.
+
+Systems of 1, 10, 100 and 1,000 domains are started, each domain is called once, and one of them is \
+killed; beside them processes are started until their first reply.
+
+A bar that is missed does not make the command fail, unless --strict is given.";
+
+const BOOT_EXAMPLES: &str = "\
+Examples:
+  Everything, beside processes, with a picture:
+    vmm bench boot --images target/images --peers target/release/atoll-peers --plot plots
+
+  A thousand domains, once:
+    vmm bench boot --images target/images --domains 1000 --rounds 1";
+
+/// Faults, as reports and filters name them.
+pub(super) const FAULTS: &[&str] =
+    &["page-fault", "ud2", "divide", "panic", "stack-overflow", "illegal-port", "kill"];
+/// Where incarnations can begin, likewise.
+pub(super) const BEGINNINGS: &[&str] = &["checkpoint", "image"];
+
+#[derive(Debug, clap::Args)]
+pub(super) struct RestartArgs {
+    /// Measure everything so many times [default: 5; quick: 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) rounds: Option<u32>,
+    /// Crash each domain so many times in a round [default: 40; quick: 10]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) turns: Option<u32>,
+    /// Measure fewer cases, in fewer rounds
+    #[arg(long)]
+    pub(super) quick: bool,
+    /// Only these faults
+    #[arg(long = "fault", value_name = "FAULT", value_delimiter = ',', value_parser = named::<Fault>(FAULTS))]
+    pub(super) faults: Vec<Fault>,
+    /// Only restarts from these
+    #[arg(long = "from", value_name = "BEGINNING", value_delimiter = ',', value_parser = named::<Beginning>(BEGINNINGS))]
+    pub(super) from: Vec<Beginning>,
+    #[command(flatten)]
+    pub(super) common: LivesArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct BootArgs {
+    /// Measure everything so many times [default: 5; quick: 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) rounds: Option<u32>,
+    /// Start systems of so many domains [default: 1,10,100,1000; quick: 1,10,100]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub(super) domains: Vec<u32>,
+    /// Measure smaller systems, in fewer rounds
+    #[arg(long)]
+    pub(super) quick: bool,
+    #[command(flatten)]
+    pub(super) common: LivesArgs,
+}
+
+/// What the benchmarks of starts and restarts have in common.
+#[derive(Debug, clap::Args)]
+pub(super) struct LivesArgs {
+    /// Directory of the images of Atoll's own servers load, echo and kv
+    #[arg(long, value_name = "DIR", env = "ATOLL_IMAGES")]
+    pub(super) images: PathBuf,
+    /// The program that measures processes beside Atoll
+    #[arg(long, value_name = "PROGRAM", env = "ATOLL_PEERS")]
+    pub(super) peers: Option<PathBuf>,
+    /// Put pictures into this directory, each as SVG and as PNG
+    #[arg(long, value_name = "DIR")]
+    pub(super) plot: Option<PathBuf>,
+    /// Fail if a bar is missed or a case fails
+    #[arg(long)]
+    pub(super) strict: bool,
 }
 
 const IPC_ABOUT: &str = "\
@@ -186,6 +295,45 @@ pub(super) struct Target {
 pub(super) struct DomainArgs {
     /// The domain
     pub(super) domain: DomainName,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CoreArgs {
+    /// The domain
+    pub(super) domain: DomainName,
+    /// The file, which must not exist yet [default: DOMAIN.core]
+    #[arg(value_name = "FILE")]
+    pub(super) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(super) struct LettersArgs {
+    #[command(subcommand)]
+    pub(super) action: Option<LetterAction>,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+/// What is to be done with a dead letter.
+#[derive(Debug, Subcommand)]
+pub(super) enum LetterAction {
+    /// Show one, with its payload
+    Show(LetterArgs),
+    /// Send one again, and show the reply
+    Replay(LetterArgs),
+    /// Forget one
+    Drop(LetterArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct LetterArgs {
+    /// The letter's number
+    pub(super) number: u64,
     #[command(flatten)]
     pub(super) target: Target,
 }

@@ -162,12 +162,15 @@ fn last_fault(fault: &FaultReport, out: &mut dyn Write) -> io::Result<()> {
     } else {
         writeln!(out, "  instruction {}", fault.rip)?;
     }
+    if let Some(restart) = fault.restart {
+        writeln!(out, "  {restart}")?;
+    }
     registers(fault, out)?;
     backtrace(&fault.backtrace, out)
 }
 
 /// `page fault (vector 14, error 0x6): write to a page that is not mapped`.
-fn headline(fault: &FaultReport) -> String {
+pub(super) fn headline(fault: &FaultReport) -> String {
     let mut text = match &fault.vector_name {
         Some(name) => printable(name),
         None => fault.kind.to_string(),

@@ -5,10 +5,13 @@
 
 mod args;
 mod bench;
+mod core_file;
 mod error;
+mod faults;
 mod follow;
 mod human;
 mod inspect;
+mod letters;
 mod local;
 mod operate;
 mod ps;
@@ -67,6 +70,9 @@ fn dispatch(command: &Command, json: bool, out: &mut dyn Write) -> Result<ExitCo
         Command::Logs(options) => follow::logs(options, json, out)?,
         Command::Events(options) => follow::events(options, json, out)?,
         Command::Inspect(domain) => inspect::inspect(domain, json, out)?,
+        Command::Core(options) => core_file::core(options, json, out)?,
+        Command::DeadLetters(options) => letters::letters(options, json, out)?,
+        Command::Faults(domain) => faults::faults(domain, json, out)?,
     }
     Ok(ExitCode::Success)
 }

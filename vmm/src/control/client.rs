@@ -110,6 +110,16 @@ impl Client {
         serde_json::from_slice(&body).map_err(|error| self.answer(target, error))
     }
 
+    /// Gives the order behind `target`, and returns what it answers.
+    ///
+    /// # Errors
+    /// When the system is not there, says no, or cannot be understood.
+    pub async fn ask<T: DeserializeOwned>(&self, target: &str) -> Result<T, ClientError> {
+        let response = self.request(Method::POST, target).await?;
+        let body = self.body(target, response).await?;
+        serde_json::from_slice(&body).map_err(|error| self.answer(target, error))
+    }
+
     /// Gives the order behind `target`.
     ///
     /// # Errors
@@ -144,6 +154,27 @@ impl Client {
             pending.drain(..whole);
             if pending.len() > LINE_MAX {
                 return Err(self.answer(target, "a line has no end"));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Hands the body behind `target` to `each`, piece by piece, until one of the two ends it. A
+    /// body that is shorter than its header says is an error.
+    ///
+    /// # Errors
+    /// When the system is not there, says no, or breaks off.
+    pub async fn fetch<B>(
+        &self,
+        target: &str,
+        mut each: impl FnMut(&[u8]) -> ControlFlow<B>,
+    ) -> Result<Option<B>, ClientError> {
+        let mut response = self.request(Method::GET, target).await?;
+        while let Some(frame) = response.frame().await {
+            let frame = frame.map_err(|source| self.lost(source))?;
+            let Some(piece) = frame.data_ref() else { continue };
+            if let ControlFlow::Break(outcome) = each(piece) {
+                return Ok(Some(outcome));
             }
         }
         Ok(None)

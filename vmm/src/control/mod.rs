@@ -18,5 +18,5 @@ pub use claim::{Claim, ClaimError, Departure};
 pub use client::{Client, ClientError};
 pub use openapi::document;
 pub use paths::{default_dir, default_socket, systems_in};
-pub use request::{Answer, ControlHandle, Operation, Refusal, Request};
+pub use request::{Answer, ControlHandle, LetterRequest, Operation, Refusal, Request};
 pub use server::{Server, ServerError};

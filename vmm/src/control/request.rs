@@ -10,7 +10,10 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::api::{DomainReport, DomainState, Problem, ProblemKind, SystemStatus};
+use super::api::{
+    DeadLetter, DeadLetterLine, DomainReport, DomainState, FaultReport, Problem, ProblemKind,
+    Replay, SystemStatus,
+};
 
 /// The way back for an answer. An owner that drops it unused has refused: the system is stopping.
 pub type Answer<T> = oneshot::Sender<Result<T, Refusal>>;
@@ -33,6 +36,20 @@ pub enum Request {
         domain: String,
         /// Where the answer goes.
         answer: Answer<Box<DomainReport>>,
+    },
+    /// The last faults of one domain, the oldest first.
+    Faults {
+        /// The domain's name.
+        domain: String,
+        /// Where the answer goes.
+        answer: Answer<Vec<FaultReport>>,
+    },
+    /// Write a core file of one domain as it is.
+    Core {
+        /// The domain's name.
+        domain: String,
+        /// Where the file goes.
+        answer: Answer<Vec<u8>>,
     },
     /// End the running incarnation as a crash does.
     Kill {
@@ -62,8 +79,41 @@ pub enum Request {
         /// Where the answer goes.
         answer: Answer<()>,
     },
+    /// Something about dead letters.
+    Letters(LetterRequest),
     /// Stop the whole system in good order. The answer says that stopping has begun.
     Stop {
+        /// Where the answer goes.
+        answer: Answer<()>,
+    },
+}
+
+/// One question or order about dead letters.
+#[derive(Debug)]
+pub enum LetterRequest {
+    /// All of them, without their payloads.
+    List {
+        /// Where the answer goes.
+        answer: Answer<Vec<DeadLetterLine>>,
+    },
+    /// One of them.
+    Show {
+        /// Its number.
+        number: u64,
+        /// Where the answer goes.
+        answer: Answer<Box<DeadLetter>>,
+    },
+    /// Send one again.
+    Replay {
+        /// Its number.
+        number: u64,
+        /// Where the answer goes.
+        answer: Answer<Replay>,
+    },
+    /// Forget one.
+    Drop {
+        /// Its number.
+        number: u64,
         /// Where the answer goes.
         answer: Answer<()>,
     },
@@ -91,6 +141,29 @@ pub enum Refusal {
         state: DomainState,
         /// What would help.
         remedy: String,
+    },
+    /// The domain's state cannot be had.
+    #[error("no core file of `{domain}`: {why}")]
+    NoCore {
+        /// The domain.
+        domain: String,
+        /// What is in the way.
+        why: String,
+    },
+    /// No dead letter has that number.
+    #[error("there is no dead letter {number}; `vmm dead-letters` lists those there are")]
+    NoSuchLetter {
+        /// The number that was asked for.
+        number: u64,
+    },
+    /// Not all of a dead letter was kept.
+    #[error(
+        "dead letter {number} was not kept whole, as it was long or came with a buffer: only its \
+         client can send it again"
+    )]
+    LetterNotWhole {
+        /// Its number.
+        number: u64,
     },
     /// The system is stopping.
     #[error("the system is stopping and takes no more orders; start it again with `vmm run`")]
@@ -145,7 +218,10 @@ impl Refusal {
     pub fn problem(&self) -> Problem {
         let (kind, status) = match self {
             Self::NoSuchDomain { .. } => (ProblemKind::NoSuchDomain, 404),
+            Self::NoSuchLetter { .. } => (ProblemKind::NoSuchLetter, 404),
+            Self::LetterNotWhole { .. } => (ProblemKind::LetterNotWhole, 409),
             Self::WrongState { .. } => (ProblemKind::WrongState, 409),
+            Self::NoCore { .. } => (ProblemKind::NoCore, 500),
             Self::ShuttingDown => (ProblemKind::ShuttingDown, 503),
             Self::NoAnswer { .. } => (ProblemKind::NoAnswer, 504),
         };

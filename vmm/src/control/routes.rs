@@ -16,13 +16,19 @@ use utoipa_axum::routes;
 
 use crate::journal::{Event, Journal, LogLine};
 
-use super::api::{DomainReport, DomainStatus, Problem, ProblemKind, SystemStatus};
+use super::api::{
+    DeadLetter, DeadLetterLine, DomainReport, DomainStatus, FaultReport, Problem, ProblemKind,
+    Replay, SystemStatus,
+};
 use super::openapi;
-use super::request::{Answer, ControlHandle, Refusal, Request};
-use super::stream::{Events, Lines, Stream};
+use super::request::{Answer, ControlHandle, LetterRequest, Refusal, Request};
+use super::stream::{self, Events, Lines, Stream};
 
 /// Most streams of logs and events at a time; each holds a bounded amount of memory.
 const STREAMS_MAX: usize = 64;
+
+/// Most core files at a time: each is a copy of a domain's memory.
+const CORES_MAX: usize = 1;
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
@@ -31,6 +37,7 @@ pub(super) struct Api {
     journal: Arc<Journal>,
     stopping: watch::Receiver<bool>,
     streams: Arc<Semaphore>,
+    cores: Arc<Semaphore>,
 }
 
 impl Api {
@@ -39,7 +46,9 @@ impl Api {
         journal: Arc<Journal>,
         stopping: watch::Receiver<bool>,
     ) -> Self {
-        Self { nucleus, journal, stopping, streams: Arc::new(Semaphore::new(STREAMS_MAX)) }
+        let streams = Arc::new(Semaphore::new(STREAMS_MAX));
+        let cores = Arc::new(Semaphore::new(CORES_MAX));
+        Self { nucleus, journal, stopping, streams, cores }
     }
 
     pub(super) fn stopping(&self) -> watch::Receiver<bool> {
@@ -69,10 +78,16 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(stop))
         .routes(routes!(domains))
         .routes(routes!(domain))
+        .routes(routes!(faults))
+        .routes(routes!(core))
         .routes(routes!(kill))
         .routes(routes!(restart))
         .routes(routes!(pause))
         .routes(routes!(resume))
+        .routes(routes!(dead_letters))
+        .routes(routes!(dead_letter))
+        .routes(routes!(replay))
+        .routes(routes!(drop_letter))
         .routes(routes!(logs))
         .routes(routes!(events))
         .routes(routes!(description))
@@ -130,6 +145,11 @@ fn too_many() -> Failure {
     Failure(Problem { kind: ProblemKind::TooManyStreams, status: 503, message })
 }
 
+fn one_at_a_time() -> Failure {
+    let message = "a core file is on its way already; try again when that is there".to_owned();
+    Failure(Problem { kind: ProblemKind::TooManyStreams, status: 503, message })
+}
+
 async fn no_such_route(uri: Uri) -> Failure {
     let message = format!("there is no `{}`; GET /v1/openapi.json lists routes", uri.path());
     bad_request(StatusCode::NOT_FOUND, message)
@@ -174,6 +194,32 @@ async fn domain(State(api): State<Api>, name: DomainPath) -> Result<Json<DomainR
     Ok(Json(*report))
 }
 
+/// The domain's last faults, the oldest first.
+#[utoipa::path(get, path = "/v1/domains/{name}/faults", tag = "domains",
+    params(("name" = String, Path, description = "The domain")), responses(
+    (status = 200, body = [FaultReport]), (status = 404, body = Problem),
+    (status = "default", body = Problem)))]
+async fn faults(
+    State(api): State<Api>,
+    name: DomainPath,
+) -> Result<Json<Vec<FaultReport>>, Failure> {
+    let Path(domain) = name?;
+    Ok(Json(api.nucleus.ask(|answer| Request::Faults { domain, answer }).await?))
+}
+
+/// An ELF core file of the domain as it is. A domain that runs stands still while its memory is
+/// copied, and then goes on.
+#[utoipa::path(get, path = "/v1/domains/{name}/core", tag = "domains",
+    params(("name" = String, Path, description = "The domain")), responses(
+    (status = 200, body = [u8], content_type = "application/x-coredump"),
+    (status = 404, body = Problem), (status = "default", body = Problem)))]
+async fn core(State(api): State<Api>, name: DomainPath) -> Result<Response, Failure> {
+    let Path(domain) = name?;
+    let permit = Arc::clone(&api.cores).try_acquire_owned().map_err(|_| one_at_a_time())?;
+    let file = api.nucleus.ask(|answer| Request::Core { domain, answer }).await?;
+    Ok(stream::respond_with_file(file, "application/x-coredump", api.stopping, permit))
+}
+
 /// Ends the running incarnation as a crash does; the restart policy says what follows.
 #[utoipa::path(post, path = "/v1/domains/{name}/kill", tag = "domains",
     params(("name" = String, Path, description = "The domain")), responses(
@@ -208,6 +254,52 @@ async fn pause(State(api): State<Api>, name: DomainPath) -> Result<StatusCode, F
     (status = "default", body = Problem)))]
 async fn resume(State(api): State<Api>, name: DomainPath) -> Result<StatusCode, Failure> {
     api.order(name, |domain, answer| Request::Resume { domain, answer }).await
+}
+
+type LetterPath = Result<Path<u64>, PathRejection>;
+
+/// Requests of which server after server has died, without their payloads.
+#[utoipa::path(get, path = "/v1/dead-letters", tag = "dead letters", responses(
+    (status = 200, body = [DeadLetterLine]), (status = "default", body = Problem)))]
+async fn dead_letters(State(api): State<Api>) -> Result<Json<Vec<DeadLetterLine>>, Failure> {
+    let list = |answer| Request::Letters(LetterRequest::List { answer });
+    Ok(Json(api.nucleus.ask(list).await?))
+}
+
+/// One dead letter.
+#[utoipa::path(get, path = "/v1/dead-letters/{number}", tag = "dead letters",
+    params(("number" = u64, Path, description = "The letter")), responses(
+    (status = 200, body = DeadLetter), (status = 404, body = Problem),
+    (status = "default", body = Problem)))]
+async fn dead_letter(
+    State(api): State<Api>,
+    number: LetterPath,
+) -> Result<Json<DeadLetter>, Failure> {
+    let Path(number) = number?;
+    let show = |answer| Request::Letters(LetterRequest::Show { number, answer });
+    Ok(Json(*api.nucleus.ask(show).await?))
+}
+
+/// Sends a dead letter again, and waits for the reply. The letter is kept.
+#[utoipa::path(post, path = "/v1/dead-letters/{number}/replay", tag = "dead letters",
+    params(("number" = u64, Path, description = "The letter")), responses(
+    (status = 200, body = Replay), (status = 404, body = Problem),
+    (status = 409, body = Problem), (status = "default", body = Problem)))]
+async fn replay(State(api): State<Api>, number: LetterPath) -> Result<Json<Replay>, Failure> {
+    let Path(number) = number?;
+    let replay = |answer| Request::Letters(LetterRequest::Replay { number, answer });
+    Ok(Json(api.nucleus.ask(replay).await?))
+}
+
+/// Forgets a dead letter.
+#[utoipa::path(post, path = "/v1/dead-letters/{number}/drop", tag = "dead letters",
+    params(("number" = u64, Path, description = "The letter")), responses(
+    (status = 204), (status = 404, body = Problem), (status = "default", body = Problem)))]
+async fn drop_letter(State(api): State<Api>, number: LetterPath) -> Result<StatusCode, Failure> {
+    let Path(number) = number?;
+    let forget = |answer| Request::Letters(LetterRequest::Drop { number, answer });
+    api.nucleus.ask(forget).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Which log lines.

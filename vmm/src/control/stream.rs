@@ -1,4 +1,4 @@
-//! Streams of newline-delimited JSON from the journal, at the reader's own pace.
+//! Streams of newline-delimited JSON from the journal, and files, at the reader's own pace.
 //!
 //! A stream remembers only how far it has read. It makes its next batch when the reader has taken
 //! the last one, so a reader that stands still costs a few batches of memory and no more.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody};
-use axum::http::header;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use serde::Serialize;
@@ -130,6 +130,38 @@ impl Stream {
         }
         drop(self.permit);
     }
+}
+
+/// Bytes of a file that are handed on at a time.
+const PIECE: usize = 1 << 20;
+
+/// An answer whose body is a whole file, at the reader's pace. The leave ends with it, whether the
+/// reader took all, has gone, or the server stopped; who got less than the header says knows.
+pub(super) fn respond_with_file(
+    file: Vec<u8>,
+    kind: &'static str,
+    mut stopping: watch::Receiver<bool>,
+    permit: OwnedSemaphorePermit,
+) -> Response {
+    let head = [
+        (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
+        (header::CONTENT_LENGTH, file.len().into()),
+    ];
+    let head: [(_, HeaderValue); 2] = head;
+    let (pieces, reader) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut rest = Bytes::from(file);
+        while !rest.is_empty() {
+            let piece = rest.split_to(PIECE.min(rest.len()));
+            tokio::select! {
+                sent = pieces.send(piece) => if sent.is_err() { break },
+                // An error means that the server is gone, which is a stop as well.
+                _ = stopping.wait_for(|stop| *stop) => break,
+            }
+        }
+        drop(permit);
+    });
+    (head, Body::new(Batches(reader))).into_response()
 }
 
 /// A body that ends when its batches do.

@@ -152,11 +152,7 @@ impl fmt::Display for EventKind {
                 write!(f, "ready after {micros} us, epoch {epoch}{kept}")
             }
             Self::DomainRestarted { epoch, origin, micros, .. } => {
-                let from = match origin {
-                    Origin::Image => "image",
-                    Origin::Checkpoint => "checkpoint",
-                };
-                write!(f, "restarted from its {from} in {micros} us, epoch {epoch}")
+                write!(f, "restarted from its {origin} in {micros} us, epoch {epoch}")
             }
             Self::DomainBackingOff { epoch, micros } => {
                 write!(f, "restart waits {micros} us after the fault of epoch {epoch}")

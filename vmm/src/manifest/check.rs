@@ -8,7 +8,7 @@ use super::name::DomainName;
 use super::nearest::nearest;
 use super::read::invalid;
 use super::source::Span;
-use super::supervision::{NamedPort, SupervisionRule};
+use super::supervision::{NamedPort, OnCrash, SupervisionRule};
 use super::types::{Domain, Manifest, PortRef};
 
 /// What this pass needs to know of a domain's image.
@@ -121,12 +121,23 @@ impl Check<'_> {
                 let port = named.port.to_string();
                 self.at(&named.span, SupervisionRule::BailoutKind { port }.into());
             }
+            Some(port) if port.kind == PortKind::Stream && self.redelivers(&named.port) => {
+                let port = named.port.to_string();
+                self.at(&named.span, SupervisionRule::RedeliverKind { port }.into());
+            }
             Some(_) => {}
             None => {
                 let rule = self.unknown_port(&named.port, facts);
                 self.at(&named.span, rule);
             }
         }
+    }
+
+    fn redelivers(&self, port: &PortRef) -> bool {
+        let mut policies = self.manifest.supervision.domains.iter();
+        let policy = policies.find(|policy| policy.domain == port.domain);
+        let policy = policy.and_then(|policy| policy.ports.get(&port.port));
+        policy.is_some_and(|policy| policy.on_crash != OnCrash::Fail)
     }
 
     fn unknown_port(&self, to: &PortRef, facts: &ImageFacts) -> Rule {

@@ -1,12 +1,15 @@
 //! The channels of a system: who is at which end, and how to wake them.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use atoll_ipc::channel::{Region, Role};
 use vmm_sys_util::eventfd::EventFd;
 
+use super::letters::{Obituary, line_of};
 use crate::channel::ChannelMemory;
-use crate::control::api::{ChannelReport, ChannelRole};
+use crate::control::api::{ChannelReport, ChannelRole, FaultSummary};
 use crate::domain::signal;
 
 /// One end of a channel.
@@ -68,9 +71,23 @@ pub struct Load {
 
 /// All channels of a system.
 #[derive(Debug, Default)]
-pub struct Links(pub Vec<Link>);
+pub struct Links {
+    all: Vec<Link>,
+    /// What domains died of whose next incarnation has not begun yet, by their numbers.
+    obituaries: RefCell<HashMap<u32, String>>,
+}
 
 impl Links {
+    /// These channels.
+    pub fn new(all: Vec<Link>) -> Self {
+        Self { all, obituaries: RefCell::default() }
+    }
+
+    /// Notes what an incarnation died of, of itself and not by an order.
+    pub fn died(&self, domain: u32, fault: &FaultSummary) {
+        self.obituaries.borrow_mut().insert(domain, line_of(fault));
+    }
+
     /// What a domain's clients wait for, and what it has done for them.
     pub fn load(&self, domain: u32) -> Load {
         let mut load = Load::default();
@@ -87,8 +104,11 @@ impl Links {
     /// Readies all channels of a domain, which stands still, for its next incarnation, and wakes
     /// the other ends, whose calls may have met their fate.
     pub fn restart(&self, domain: u32, epoch: u32) {
+        let line = self.obituaries.borrow_mut().remove(&domain);
+        let write = || line.clone().unwrap_or_default();
+        let obituary = line.is_some().then(|| Obituary::new(&write));
         for (link, role) in self.of(domain) {
-            link.memory.restart(role, epoch);
+            link.memory.restart(role, epoch, obituary.as_ref());
             link.memory.status().set_gone(role, false);
             link.party(role.peer()).rouse();
         }
@@ -108,7 +128,7 @@ impl Links {
     }
 
     fn of(&self, domain: u32) -> impl Iterator<Item = (&Link, Role)> {
-        self.0.iter().filter_map(move |link| Some((link, link.role_of(domain)?)))
+        self.all.iter().filter_map(move |link| Some((link, link.role_of(domain)?)))
     }
 }
 

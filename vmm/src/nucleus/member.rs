@@ -12,8 +12,9 @@
 
 use std::time::{Duration, Instant};
 
+use super::history::History;
 use super::links::Links;
-use crate::control::api::{DomainState, FaultReport};
+use crate::control::api::DomainState;
 use crate::control::{Operation, Refusal};
 use crate::domain::{
     Cause, Circumstances, Domain, DomainError, Origin, ReportKind, Snapshot, Succession,
@@ -98,8 +99,8 @@ pub struct Member {
     pub epoch: u32,
     /// Incarnations that ended in a fault.
     pub faults: u64,
-    /// Why the last of them ended.
-    pub last_fault: Option<FaultReport>,
+    /// The last of them.
+    pub history: History,
     started: Instant,
     ended: Instant,
     next_ticket: u32,
@@ -129,7 +130,7 @@ impl Member {
             phase: Phase::Down(Rest::Turn),
             epoch: 0,
             faults: 0,
-            last_fault: None,
+            history: History::default(),
             started: now,
             ended: now,
             next_ticket: 0,
@@ -271,6 +272,7 @@ impl Member {
                 steps: None,
             },
         };
+        self.history.follow(&event);
         world.journal.event(Some(self.name()), event);
         self.notices.push(Notice::Started);
     }
@@ -289,6 +291,7 @@ impl Member {
             micros: micros(steps.total()),
             steps: Some(steps),
         };
+        self.history.follow(&event);
         world.journal.event(Some(self.name()), event);
     }
 
@@ -360,6 +363,11 @@ impl Member {
         self.failed = !matches!(end, End::Clean) && !self.leaves_as_asked(end);
         if self.failed {
             self.note_fault(cause, snapshot, vcpu, uptime, world);
+            if end != End::Killed
+                && let Some(fault) = self.history.last()
+            {
+                world.links.died(self.id(), &fault.summary());
+            }
         } else {
             let epoch = self.epoch.into();
             let event = match end {
@@ -395,7 +403,7 @@ impl Member {
         self.faults += 1;
         let event = EventKind::faulted(&report);
         world.journal.event(Some(self.name()), event);
-        self.last_fault = Some(report);
+        self.history.note(report);
     }
 
     /// The machine itself failed; only a new one can serve.
@@ -455,13 +463,16 @@ impl Member {
     pub fn pauses(&mut self, pause: Duration, world: World<'_>) {
         self.phase = Phase::Down(Rest::Pause);
         let (epoch, micros) = (self.epoch.into(), micros(pause));
-        world.journal.event(Some(self.name()), EventKind::DomainBackingOff { epoch, micros });
+        let event = EventKind::DomainBackingOff { epoch, micros };
+        self.history.follow(&event);
+        world.journal.event(Some(self.name()), event);
     }
 
     /// Nothing follows its end.
     pub fn stays_down(&mut self, why: Why, world: World<'_>) {
         let rest = if self.failed { Rest::Faulted } else { Rest::Stopped };
         self.phase = Phase::Down(rest);
+        self.history.stays_down(self.epoch.into());
         world.links.gone(self.id());
         if !matches!(why, Why::Finished | Why::SystemEnds) {
             let event = EventKind::DomainStaysDown { reason: why.to_string() };

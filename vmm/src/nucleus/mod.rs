@@ -3,6 +3,8 @@
 //! Its state has one owner, the event loop's thread. vCPU threads and the control API send it
 //! messages; it never waits for either.
 
+mod history;
+pub mod letters;
 mod links;
 mod member;
 mod residency;
@@ -20,8 +22,8 @@ use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::control::api::{DomainReport, DomainStatus, HostKind, SystemStatus};
-use crate::control::{Refusal, Request};
-use crate::domain::{Cause, Origin, Report};
+use crate::control::{Answer, Refusal, Request};
+use crate::domain::{Cause, CoreError, Names, Origin, Report};
 use crate::gateway::Gateway;
 use crate::journal::{EventKind, Journal};
 use crate::machine::shared_page::SharedPage;
@@ -47,6 +49,8 @@ pub struct Nucleus {
     pub members: Vec<Member>,
     /// Its channels.
     pub links: Links,
+    /// What its servers died of, and a way to send it again.
+    pub post_office: letters::PostOffice,
     /// Its gateways.
     pub gateways: Vec<Rc<RefCell<Gateway>>>,
     /// Who runs.
@@ -222,6 +226,12 @@ impl Nucleus {
         match request {
             Request::Status { answer } => drop(answer.send(Ok(self.status()))),
             Request::Inspect { domain, answer } => drop(answer.send(self.inspect(&domain))),
+            Request::Faults { domain, answer } => {
+                let reports = find(members, &domain).map(|member| member.history.reports());
+                drop(answer.send(reports));
+            }
+            Request::Letters(request) => self.post_office.obey(request),
+            Request::Core { domain, answer } => self.core_file(domain, answer),
             Request::Kill { domain, answer } => {
                 let result = find(members, &domain).and_then(|member| {
                     let epoch = member.epoch.into();
@@ -260,6 +270,24 @@ impl Nucleus {
     }
 
     /// Asks all domains to end in good order; asked again, ends without them.
+    /// Has a core file written by the domain's own threads, which answer themselves.
+    fn core_file(&mut self, domain: String, answer: Answer<Vec<u8>>) {
+        let member = match find(&mut self.members, &domain) {
+            Ok(member) => member,
+            Err(refusal) => return drop(answer.send(Err(refusal))),
+        };
+        let image = member.domain.blueprint().image.name();
+        let names = Names {
+            program: format!("{image}.elf"),
+            line: format!("{}/{domain}, epoch {}, image {image}", self.name, member.epoch),
+        };
+        let deliver = |file: Result<_, CoreError>| {
+            let refusal = |error: CoreError| Refusal::NoCore { domain, why: error.to_string() };
+            drop(answer.send(file.map_err(refusal)));
+        };
+        member.domain.core_file(names, Box::new(deliver));
+    }
+
     fn stop(&mut self, reason: &str) {
         if self.stopping {
             self.over = Some(Ending::Asked(reason.to_owned()));
@@ -297,7 +325,7 @@ impl Nucleus {
         Ok(Box::new(DomainReport {
             status: describe(member),
             image_hash: member.domain.blueprint().image.hash().to_string(),
-            last_fault: member.last_fault.clone(),
+            last_fault: member.history.last().cloned(),
             exits: member.domain.counters().exits(),
             channels: self.links.report(member.id()),
             gateways: leading_here.map(|gateway| gateway.report()).collect(),

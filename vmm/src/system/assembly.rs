@@ -28,12 +28,16 @@ use crate::journal::Journal;
 use crate::machine::host::Host;
 use crate::machine::plan::Plan;
 use crate::machine::shared_page::SharedPage;
-use crate::manifest::{self, DomainName, Manifest, PortRef, Wait};
+use crate::manifest::{self, DomainName, Manifest, OnCrash, PortRef, Wait};
+use crate::nucleus::letters::{PostOffice, Sender};
 use crate::nucleus::{Link, Links, Member, Nucleus, Party, Watchdog};
 use crate::supervisor::Supervisor;
 
 /// How long a wait spins if the host's cost of a sleep could not be measured.
 const SPIN: Duration = Duration::from_micros(50);
+
+/// Who sends dead letters again, as servers see it.
+const DEAD_LETTERS: &str = "dead-letters";
 
 /// What a system needs that is not in its manifest.
 #[derive(Debug)]
@@ -80,6 +84,7 @@ struct Assembly<'m> {
     manifest: &'m Manifest,
     drafts: HashMap<DomainName, Draft<'m>>,
     links: Vec<Link>,
+    post_office: PostOffice,
     port_ids: HashMap<PortRef, u128>,
     host_page: Arc<SharedPage<HostPage>>,
     spin: Duration,
@@ -105,6 +110,7 @@ pub fn assemble(
         assembly.join_host(link, &mut ends)?;
     }
     let gateways = assembly.open_gateways(&parts.journal)?;
+    assembly.open_post_office()?;
     let (reports, reported) = mpsc::channel();
     let members = assembly.build(&parts, reports)?;
     let supervisor = supervisor(manifest, &members)?;
@@ -114,7 +120,8 @@ pub fn assemble(
         host: if hardware { HostKind::Hardware } else { HostKind::Software },
         supervisor,
         members,
-        links: Links(assembly.links),
+        links: Links::new(assembly.links),
+        post_office: assembly.post_office,
         gateways,
         host_page: assembly.host_page,
         journal: parts.journal,
@@ -158,14 +165,15 @@ impl<'m> Assembly<'m> {
         }
         let host_page = Arc::new(SharedPage::new()?);
         let (links, port_ids) = (Vec::new(), HashMap::new());
-        Ok(Self { manifest, drafts, links, port_ids, host_page, spin })
+        let post_office = PostOffice::default();
+        Ok(Self { manifest, drafts, links, post_office, port_ids, host_page, spin })
     }
 
     /// Makes a channel between two domains.
     fn join(&mut self, channel: &manifest::Channel) -> Result<(), SystemError> {
         let client = self.party(&channel.from)?;
         let target = self.target(&channel.to)?;
-        let memory = ChannelMemory::new(channel.layout)?;
+        let memory = self.memory(&channel.to, &client.name, channel.layout)?;
         let alias = channel.alias.to_abi();
         let asks = end(Role::Client, alias, &target.party, &target, &memory, channel.layout);
         let port = channel.to.port.to_abi();
@@ -177,13 +185,69 @@ impl<'m> Assembly<'m> {
         Ok(())
     }
 
+    /// The memory of a channel to a port, where requests have the fate that the port's policy says.
+    fn memory(
+        &self,
+        to: &PortRef,
+        client: &str,
+        layout: Layout,
+    ) -> Result<ChannelMemory, SystemError> {
+        let memory = ChannelMemory::new(layout)?;
+        let OnCrash::Redeliver { poison_after } = self.on_crash(to) else { return Ok(memory) };
+        let sender = Sender {
+            domain: to.domain.to_string(),
+            port: to.port.to_string(),
+            client: client.to_owned(),
+            letters: self.post_office.letters.clone(),
+        };
+        Ok(memory.redelivering(poison_after, sender))
+    }
+
+    fn on_crash(&self, port: &PortRef) -> OnCrash {
+        let mut policies = self.manifest.supervision.domains.iter();
+        let policy = policies.find(|policy| policy.domain == port.domain);
+        let policy = policy.and_then(|policy| policy.ports.get(&port.port));
+        policy.map(|policy| policy.on_crash).unwrap_or_default()
+    }
+
+    /// Joins the nucleus to each port from which dead letters can come, to send them again. What it
+    /// sends is not delivered twice: whoever replays a letter wants to see what comes of it.
+    fn open_post_office(&mut self) -> Result<(), SystemError> {
+        let policies = self.manifest.supervision.domains.iter();
+        let ports: Vec<_> = policies
+            .flat_map(|policy| {
+                policy.ports.keys().map(|port| PortRef { domain: policy.domain, port: *port })
+            })
+            .filter(|port| matches!(self.on_crash(port), OnCrash::Redeliver { .. }))
+            .collect();
+        for to in ports {
+            let target = self.target(&to)?;
+            let own = Party { domain: None, name: DEAD_LETTERS.to_owned(), wake: event()? };
+            let layout = Layout::PLAIN;
+            let memory = ChannelMemory::new(layout)?;
+            let port = to.port.to_abi();
+            self.give(&to.domain, end(Role::Server, port, &own, &target, &memory, layout));
+            let channel = Channel::new(End {
+                name: port,
+                interface: target.interface,
+                memory: memory.clone().alerting(self.attention(&target)),
+                peer: target.party.wake.clone(),
+                waiter: Waiter::new(own.wake.clone(), Duration::ZERO),
+            });
+            self.post_office.connect(to.domain.to_string(), to.port.to_string(), channel);
+            let (name, port) = (DEAD_LETTERS.to_owned(), to.port.to_string());
+            self.links.push(Link { name, port, client: own, server: target.party, memory });
+        }
+        Ok(())
+    }
+
     /// Makes a channel between the VMM and a domain.
     fn join_host(&mut self, link: &HostLink, ends: &mut HostEnds) -> Result<(), SystemError> {
         match link {
             HostLink::Client { name, to, layout, spin } => {
                 let target = self.target(to)?;
                 let own = Party { domain: None, name: name.to_string(), wake: event()? };
-                let memory = ChannelMemory::new(*layout)?;
+                let memory = self.memory(to, &own.name, *layout)?;
                 let port = to.port.to_abi();
                 let answers = end(Role::Server, port, &own, &target, &memory, *layout);
                 self.give(&to.domain, answers);

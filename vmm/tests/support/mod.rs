@@ -9,10 +9,11 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use atoll_vmm::control::api::{
-    ChannelReport, ChannelRole, DomainReport, DomainState, DomainStatus, FaultKind, FaultReport,
-    Frame, GatewayReport, Hex, HostKind, Registers, SystemStatus,
+    Aftermath, ChannelReport, ChannelRole, DomainReport, DomainState, DomainStatus, FaultKind,
+    FaultReport, Frame, GatewayReport, Hex, HostKind, Registers, SystemStatus,
 };
 use atoll_vmm::control::{Claim, ControlHandle, Operation, Refusal, Request, Server};
+use atoll_vmm::domain::Origin;
 use atoll_vmm::journal::Journal;
 
 /// A served system: `kv` runs, `echo` is paused.
@@ -79,6 +80,11 @@ impl Nucleus {
                 Request::Inspect { domain, answer } => {
                     drop(answer.send(known(&domain).map(|()| Box::new(report(&domain)))));
                 }
+                Request::Faults { domain, answer } => {
+                    let faults = || if domain == "kv" { vec![fault()] } else { Vec::new() };
+                    drop(answer.send(known(&domain).map(|()| faults())));
+                }
+                Request::Core { domain, answer } => drop(answer.send(core(&domain))),
                 Request::Kill { domain, answer } => {
                     drop(answer.send(self.order(Operation::Kill, &domain)));
                 }
@@ -126,6 +132,20 @@ fn known(domain: &str) -> Result<(), Refusal> {
         "kv" | "echo" => Ok(()),
         other => Err(Refusal::no_such_domain(other, ["kv", "echo"])),
     }
+}
+
+/// A core file of `kv`; `echo` has none.
+fn core(domain: &str) -> Result<Vec<u8>, Refusal> {
+    known(domain)?;
+    match domain {
+        "kv" => Ok(core_of_kv()),
+        _ => Err(Refusal::NoCore { domain: domain.to_owned(), why: "it is a test".to_owned() }),
+    }
+}
+
+/// Several pieces long, and not a whole number of them.
+pub fn core_of_kv() -> Vec<u8> {
+    (0..5u32 << 18).flat_map(u32::to_le_bytes).chain([7]).collect()
 }
 
 pub fn status() -> SystemStatus {
@@ -190,7 +210,7 @@ pub fn report(name: &str) -> DomainReport {
     }
 }
 
-fn fault() -> FaultReport {
+pub fn fault() -> FaultReport {
     FaultReport {
         domain: "kv".into(),
         epoch: 1,
@@ -211,6 +231,12 @@ fn fault() -> FaultReport {
         vcpu: 0,
         uptime_micros: 12_300_000,
         restart_count: 0,
+        restart: Some(Aftermath::Restarted {
+            epoch: 2,
+            origin: Origin::Image,
+            micros: 464,
+            steps: None,
+        }),
     }
 }
 

@@ -9,13 +9,19 @@ use utoipa::ToSchema;
 pub enum ProblemKind {
     /// The system has no domain of that name (404).
     NoSuchDomain,
+    /// The system has no dead letter of that number (404).
+    NoSuchLetter,
+    /// The dead letter was not kept whole (409).
+    LetterNotWhole,
     /// The domain is in a state that does not allow the operation (409).
     WrongState,
+    /// The state of a domain could not be read or copied (500).
+    NoCore,
     /// The system is stopping (503).
     ShuttingDown,
     /// The nucleus gave no answer in time (504).
     NoAnswer,
-    /// Too many streams are open (503).
+    /// Too many streams are open, or a core file is on its way already (503).
     TooManyStreams,
     /// No such route, method or parameter (400, 404, 405).
     BadRequest,

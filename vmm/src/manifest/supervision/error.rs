@@ -158,6 +158,16 @@ pub enum SupervisionRule {
         /// The port, with its domain.
         port: String,
     },
+    /// Requests of a stream port that are to be delivered again.
+    #[error(
+        "port `{port}` carries byte streams, whose requests cannot be delivered again: a gateway \
+         tells the next incarnation to answer each with an error instead; remove \
+         `on-crash = \"redeliver\"`"
+    )]
+    RedeliverKind {
+        /// The port, with its domain.
+        port: String,
+    },
     /// No number of crashes.
     #[error("`poison-after` is {value}; use 1 to {max}", max = OnCrash::POISON_AFTER_MAX)]
     PoisonAfter {

@@ -93,6 +93,12 @@ fn ports_of_supervision() {
          messages"
     );
     assert_eq!(
+        message(&with("[domains.kv.ports.redis]\non-crash = \"redeliver\"")),
+        "6:19: port `kv:redis` carries byte streams, whose requests cannot be delivered again: a \
+         gateway tells the next incarnation to answer each with an error instead; remove \
+         `on-crash = \"redeliver\"`"
+    );
+    assert_eq!(
         message(&with("[domains.kv.ports.rediss]\non-crash = \"redeliver\"")),
         "6:19: image `kv` of domain `kv` has no port `rediss`; did you mean `redis`?"
     );
