@@ -200,12 +200,21 @@ impl Domain {
 
     /// Asks the server to end when it has answered what it has.
     pub fn ask_to_stop(&self) {
+        self.tell_stopping(1);
+        signal(&self.shared.blueprint.wake);
+    }
+
+    /// Takes [`Domain::ask_to_stop`] back, if the server has not heard it yet.
+    pub fn ask_to_go_on(&self) {
+        self.tell_stopping(0);
+    }
+
+    fn tell_stopping(&self, stopping: u32) {
         let Shared { memory, blueprint, .. } = &*self.shared;
         let at = BOOT + std::mem::offset_of!(BootPage, stopping) as u64;
-        if let Err(error) = memory.write(at, &1u32.to_le_bytes()) {
-            log::error!("{}: it cannot be asked to stop: {error}", blueprint.name);
+        if let Err(error) = memory.write(at, &stopping.to_le_bytes()) {
+            log::error!("{}: it cannot be told whether to stop: {error}", blueprint.name);
         }
-        signal(&blueprint.wake);
     }
 
     /// How often the server said that it is alive; its own word.
@@ -262,9 +271,7 @@ impl Domain {
         if handle.orders.send(order).is_err() {
             return;
         }
-        if interrupts
-            && let Some(thread) = &handle.thread
-        {
+        if interrupts && let Some(thread) = &handle.thread {
             signal(&handle.ordered);
             interrupt(thread);
         }

@@ -22,8 +22,8 @@
 
 pub mod descriptors;
 mod error;
-pub mod extents;
 pub mod exit;
+pub mod extents;
 pub mod host;
 pub mod interrupt;
 pub mod memory;

@@ -112,6 +112,8 @@ pub struct Member {
     killing: bool,
     /// It is to end, which is no fault of its own.
     leaving: bool,
+    /// Its server may have been asked to end that is not to end any more.
+    misled: bool,
     /// Its last incarnation ended in a fault.
     failed: bool,
     /// When to ask again whether it may have a licence.
@@ -138,6 +140,7 @@ impl Member {
             broken: false,
             killing: false,
             leaving: false,
+            misled: false,
             failed: false,
             probation: None,
             successor: None,
@@ -221,7 +224,7 @@ impl Member {
             self.successor = Some(origin);
             return;
         }
-        (self.killing, self.leaving) = (false, false);
+        (self.killing, self.leaving, self.misled) = (false, false, false);
         self.epoch += 1;
         if self.epoch > 1 {
             world.links.restart(self.id(), self.epoch);
@@ -359,8 +362,13 @@ impl Member {
         self.ended = Instant::now();
         self.killing = false;
         let uptime = self.ended - self.started;
-        let end = end_of(cause);
-        self.failed = !matches!(end, End::Clean) && !self.leaves_as_asked(end);
+        let end = match end_of(cause) {
+            // It did what somebody else wanted, not what its own work had come to.
+            End::Clean if self.misled => End::Killed,
+            end => end,
+        };
+        let is_clean = matches!(cause, Cause::Exit { status: 0 });
+        self.failed = !is_clean && !self.leaves_as_asked(end);
         if self.failed {
             self.note_fault(cause, snapshot, vcpu, uptime, world);
             if end != End::Killed
@@ -370,9 +378,9 @@ impl Member {
             }
         } else {
             let epoch = self.epoch.into();
-            let event = match end {
-                End::Clean => EventKind::DomainStopped { epoch },
-                _ => EventKind::DomainForced { epoch },
+            let event = match is_clean {
+                true => EventKind::DomainStopped { epoch },
+                false => EventKind::DomainForced { epoch },
             };
             world.journal.event(Some(self.name()), event);
         }
@@ -447,6 +455,14 @@ impl Member {
             Phase::Down(_) => {
                 self.notices.push(Notice::Ended { end: End::Killed, uptime: Duration::ZERO });
             }
+        }
+    }
+
+    /// The incarnation that it began by itself stands, whatever it was asked to do before.
+    pub fn stands(&mut self) {
+        if std::mem::replace(&mut self.leaving, false) {
+            self.misled = true;
+            self.domain.ask_to_go_on();
         }
     }
 

@@ -151,7 +151,9 @@ impl Nucleus {
             Notice::Ready => self.supervisor.ready(domain, now),
             Notice::Ended { end, uptime } => self.supervisor.ended(domain, end, uptime, now),
             Notice::WentAhead { end, uptime } => {
-                if !self.supervisor.went_ahead(domain, end, uptime, now) {
+                if self.supervisor.went_ahead(domain, end, uptime, now) {
+                    self.members[domain].stands();
+                } else {
                     self.members[domain].recall();
                 }
             }

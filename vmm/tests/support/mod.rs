@@ -12,7 +12,9 @@ use atoll_vmm::control::api::{
     Aftermath, ChannelReport, ChannelRole, DomainReport, DomainState, DomainStatus, FaultKind,
     FaultReport, Frame, GatewayReport, Hex, HostKind, Registers, SystemStatus,
 };
-use atoll_vmm::control::{Claim, ControlHandle, Operation, Refusal, Request, Server};
+use atoll_vmm::control::{
+    Claim, ControlHandle, LetterRequest, Operation, Refusal, Request, Server,
+};
 use atoll_vmm::domain::Origin;
 use atoll_vmm::journal::Journal;
 
@@ -97,6 +99,11 @@ impl Nucleus {
                 Request::Resume { domain, answer } => {
                     drop(answer.send(self.order(Operation::Resume, &domain)));
                 }
+                Request::Letters(LetterRequest::List { answer }) => {
+                    drop(answer.send(Ok(Vec::new())));
+                }
+                // There are none, so nothing can be said of any.
+                Request::Letters(_) => (),
                 Request::Stop { answer } => {
                     drop(answer.send(Ok(())));
                     break;
