@@ -3,20 +3,28 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use atoll_ipc::abi::HostPage;
+use atoll_ipc::abi::layout::PAGE;
 use atoll_ipc::channel::{
     Layout, Mapped, Region, Role, Shared, Status, restart_client, restart_server,
 };
 use atoll_ipc::ready::{Alert, Ready};
-use atoll_ipc::sync::AtomicU64;
+use atoll_ipc::ring::Control;
+use atoll_ipc::sync::{AtomicU64, Ordering::Relaxed};
 use vm_memory::{FileOffset, MmapRegion};
 
 use crate::machine::MachineError;
 use crate::machine::memory::memory_file;
 use crate::machine::shared_page::SharedPage;
 use crate::machine::vm::Lendable;
+
+/// Bytes of ring data that count as near a position.
+const NEAR: usize = 1024;
+/// Bytes of the shared words behind the two rings' own: notifications, a cache line pair each way.
+const SHARED_BITS: usize = 256;
 
 /// A channel's memory, mapped in the VMM. Clones share it.
 #[derive(Clone)]
@@ -82,6 +90,38 @@ impl ChannelMemory {
     #[must_use]
     pub fn alerting(self, attention: Attention) -> Self {
         Self { alert: Some(attention), ..self }
+    }
+
+    /// Where the ends can write and are at work now, as offsets: the shared words, and the data
+    /// next to where the rings have come to. It tells where harm is felt, and no more.
+    pub fn places_in_use(&self) -> Vec<Range<usize>> {
+        let shared = self.shared();
+        let offset = |area: &[AtomicU64]| area.as_ptr().addr() - self.mapping.mapping.as_ptr().addr();
+        let near = |area: &[AtomicU64], position: u64| {
+            let size = size_of_val(area);
+            let at = position as usize % size;
+            offset(area) + at..offset(area) + (at + NEAR).min(size)
+        };
+        let words = std::ptr::from_ref(shared).addr() - self.mapping.mapping.as_ptr().addr();
+        vec![
+            words..words + 2 * size_of::<Control>() + SHARED_BITS,
+            near(self.requests(), shared.requests().claims().head),
+            near(self.replies(), shared.replies().claims().head),
+        ]
+    }
+
+    /// Writes a word over whatever is there, as an end can that went mad. The status page, which
+    /// the ends cannot write, is left alone.
+    pub fn scribble(&self, offset: usize, value: u64) {
+        let (first, end) = (PAGE as usize, self.mapping.mapping.size());
+        let offset = offset / size_of::<AtomicU64>() * size_of::<AtomicU64>();
+        if !(first..end).contains(&offset) {
+            return;
+        }
+        // SAFETY: within the mapping, aligned, and made of atomics beyond the status page, for
+        // which any bits are valid and races are defined.
+        let word = unsafe { &*self.mapping.mapping.as_ptr().add(offset).cast::<AtomicU64>() };
+        word.store(value, Relaxed);
     }
 
     /// Readies the channel for the next incarnation of one end, which stands still. The other

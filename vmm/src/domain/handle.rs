@@ -17,6 +17,7 @@ use vmm_sys_util::eventfd::EventFd;
 use super::blueprint::Blueprint;
 use super::counters::Counters;
 use super::fault::{self, Cause, Circumstances, Snapshot};
+use super::injection::Injection;
 use super::succession::Licence;
 use super::vcpu_thread::{Order, Origin, Report, Shared, VcpuThread, signal};
 use crate::control::api::FaultReport;
@@ -182,7 +183,7 @@ impl Domain {
     /// Starts the vCPUs other than 0.
     pub fn start_others(&self, epoch: u32) {
         let order = Order::Start { epoch, origin: Origin::Image };
-        (1..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, order));
+        (1..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, order.clone()));
     }
 
     /// Lets the domain begin its next incarnation by itself, once: see [`Licence`].
@@ -216,6 +217,11 @@ impl Domain {
         self.order(0, Order::Kill);
     }
 
+    /// Does harm to the guest on vCPU 0, if it runs.
+    pub fn inject(&self, injection: Injection) {
+        self.order(0, Order::Inject(injection));
+    }
+
     /// Tells all vCPUs to stand still. Each answers, with this ticket.
     pub fn park(&self, ticket: u32) {
         (0..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, Order::Park { ticket }));
@@ -244,11 +250,15 @@ impl Domain {
 
     fn order(&self, vcpu: usize, order: Order) {
         let handle = &self.vcpus[vcpu];
+        let interrupts = matches!(
+            order,
+            Order::Park { .. } | Order::Kill | Order::Inject(_) | Order::Quit
+        );
         // A thread that has ended has said so.
         if handle.orders.send(order).is_err() {
             return;
         }
-        if matches!(order, Order::Park { .. } | Order::Kill | Order::Quit)
+        if interrupts
             && let Some(thread) = &handle.thread
         {
             signal(&handle.ordered);

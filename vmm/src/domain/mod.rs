@@ -9,6 +9,7 @@ mod blueprint;
 mod counters;
 mod fault;
 mod handle;
+mod injection;
 mod succession;
 mod vcpu_thread;
 
@@ -16,5 +17,6 @@ pub use blueprint::{Blueprint, ChannelEnd};
 pub use counters::Counters;
 pub use fault::{Cause, Circumstances, Snapshot};
 pub use handle::{Domain, DomainError, Line, new_event};
+pub use injection::{Harm, Injected, Injection, Random};
 pub use succession::{Licence, Steps, Succession};
 pub use vcpu_thread::{Origin, Report, ReportKind, signal};

@@ -32,6 +32,7 @@ use super::backtrace::{self, Step, Top};
 use super::blueprint::{Blueprint, bytes_of_boot_page};
 use super::counters::Counters;
 use super::fault::{Cause, Snapshot};
+use super::injection::Injection;
 use super::succession::{Licence, Steps, Stopwatch, Succession, renew_channels};
 use crate::control::api::{Hex, Registers};
 use crate::journal::{EventKind, Journal, Level};
@@ -47,7 +48,7 @@ use crate::machine::vm::Vm;
 const STUB_FRAME: usize = 7;
 
 /// What the nucleus tells a vCPU.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Order {
     /// Go to the start of an incarnation and run. vCPU 0 rolls the memory back first.
     Start {
@@ -65,6 +66,8 @@ pub enum Order {
     Kill,
     /// Run on from where it was parked.
     Resume,
+    /// Do harm to the guest, which runs, and run on.
+    Inject(Injection),
     /// End the thread.
     Quit,
 }
@@ -205,8 +208,8 @@ impl VcpuThread {
             match order {
                 Order::Start { epoch, origin } => self.start(&mut vcpu, epoch, origin)?,
                 Order::Resume => (),
-                // It has ended already, and said so.
-                Order::Kill => continue,
+                // It has ended already, and said so; who stands still is not to be harmed.
+                Order::Kill | Order::Inject(_) => continue,
                 // Parked already: the nucleus waits for the answer all the same.
                 Order::Park { ticket } => {
                     self.report(ReportKind::Parked { ticket, snapshot: self.snapshot(&vcpu)? });
@@ -359,7 +362,7 @@ impl VcpuThread {
     fn run_guest(&self, vcpu: &mut Vcpu) -> Result<Stop, MachineError> {
         // An order interrupts the guest; but one that came while the vCPU was taken back to its
         // start interrupted only that.
-        if let Some(stop) = self.order() {
+        if let Some(stop) = self.order(vcpu)? {
             return Ok(stop);
         }
         let _running = Running::enter(&self.shared.blueprint);
@@ -376,8 +379,8 @@ impl VcpuThread {
     fn serve(&self, vcpu: &mut Vcpu, exit: Exit) -> Result<Option<Stop>, MachineError> {
         let ended = |cause| Ok(Some(Stop::Ended(cause)));
         match exit {
-            Exit::Wait => self.wait(),
-            Exit::Interrupted => Ok(self.order()),
+            Exit::Wait => self.wait(vcpu),
+            Exit::Interrupted => self.order(vcpu),
             Exit::Log => self.log().map(|()| None),
             Exit::Complaint => self.complain().map(|()| None),
             Exit::Ready => self.take_checkpoint(vcpu),
@@ -392,18 +395,25 @@ impl VcpuThread {
     }
 
     /// An order that arrived while the guest ran.
-    fn order(&self) -> Option<Stop> {
-        match self.orders.try_recv() {
+    fn order(&self, vcpu: &mut Vcpu) -> Result<Option<Stop>, MachineError> {
+        Ok(match self.orders.try_recv() {
             Ok(Order::Park { ticket }) => Some(Stop::Parked { ticket }),
             Ok(Order::Kill) => Some(Stop::Ended(Cause::Killed)),
+            Ok(Order::Inject(injection)) => {
+                let injected = injection.apply(vcpu, &self.shared)?;
+                // Who no longer waits for the answer need not have it.
+                let _ = injection.answer.send(injected);
+                // Another order may have come with it, by one interruption.
+                return self.order(vcpu);
+            }
             Ok(Order::Quit) | Err(mpsc::TryRecvError::Disconnected) => Some(Stop::Quit),
             // A running vCPU is neither started nor resumed.
             Ok(Order::Start { .. } | Order::Resume) | Err(mpsc::TryRecvError::Empty) => None,
-        }
+        })
     }
 
     /// The guest sleeps: rings the doorbells that it asks for, and waits for its own.
-    fn wait(&self) -> Result<Option<Stop>, MachineError> {
+    fn wait(&self, vcpu: &mut Vcpu) -> Result<Option<Stop>, MachineError> {
         let control = self.control()?;
         let channels = &self.shared.blueprint.channels;
         for (index, word) in control.kick.iter().enumerate() {
@@ -422,7 +432,7 @@ impl VcpuThread {
             self.sleep(control.wait_ns.load(Relaxed));
         }
         drop(asleep);
-        Ok(self.order())
+        self.order(vcpu)
     }
 
     /// Sleeps until the domain is woken (vCPU 0 only: it does the IPC), an order comes, or `ns`

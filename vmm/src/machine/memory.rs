@@ -155,8 +155,12 @@ impl DomainMemory {
         self.roll_back()
     }
 
-    /// What was written, as offsets.
-    fn written(&self) -> Result<Vec<Range<u64>>, MachineError> {
+    /// What was written since [`DomainMemory::build`] or the last roll-back that dropped it, as
+    /// addresses.
+    ///
+    /// # Errors
+    /// If the host does not tell.
+    pub fn written(&self) -> Result<Vec<Range<u64>>, MachineError> {
         let start = self.host_address;
         let ranges = written(start..start + self.size)
             .map_err(|cause| MachineError::Memory { what: "finding written pages", cause })?;
