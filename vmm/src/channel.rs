@@ -96,7 +96,8 @@ impl ChannelMemory {
     /// next to where the rings have come to. It tells where harm is felt, and no more.
     pub fn places_in_use(&self) -> Vec<Range<usize>> {
         let shared = self.shared();
-        let offset = |area: &[AtomicU64]| area.as_ptr().addr() - self.mapping.mapping.as_ptr().addr();
+        let offset =
+            |area: &[AtomicU64]| area.as_ptr().addr() - self.mapping.mapping.as_ptr().addr();
         let near = |area: &[AtomicU64], position: u64| {
             let size = size_of_val(area);
             let at = position as usize % size;
@@ -185,5 +186,45 @@ impl Region for ChannelMemory {
     fn alert(&self) -> Option<Alert<'_>> {
         let Attention { ready, channel, host_page, domain } = self.alert.as_ref()?;
         Some(Alert::new(ready, *channel).watched_by(host_page, *domain))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scribbling_reaches_everything_but_the_status_page() {
+        let memory = ChannelMemory::new(Layout::PLAIN).unwrap();
+        let words = || {
+            let start = memory.mapping.mapping.as_ptr().cast::<AtomicU64>();
+            let count = memory.mapping.mapping.size() / size_of::<AtomicU64>();
+            // SAFETY: the whole mapping, which `memory` keeps, as the atomics that it is made of.
+            let words = unsafe { std::slice::from_raw_parts(start, count) };
+            words.iter().map(|word| word.load(Relaxed)).collect::<Vec<_>>()
+        };
+        let before = words();
+        for offset in [0, 8, 4088, memory.mapping.mapping.size(), usize::MAX] {
+            memory.scribble(offset, 7);
+        }
+        assert_eq!(words(), before);
+        memory.scribble(4096 + 3, 7);
+        memory.scribble(memory.mapping.mapping.size() - 1, 9);
+        let after = words();
+        assert_eq!((after[512], after.last()), (7, Some(&9)));
+        assert_eq!(after.iter().zip(&before).filter(|(now, then)| now != then).count(), 2);
+    }
+
+    #[test]
+    fn places_in_use_are_behind_the_status_page_and_in_the_channel() {
+        let memory = ChannelMemory::new(Layout::PLAIN).unwrap();
+        for value in [0, 4096, u64::MAX - 7] {
+            // Whatever the rings claim.
+            (4096..4096 + 1024).step_by(8).for_each(|offset| memory.scribble(offset, value));
+            for place in memory.places_in_use() {
+                assert!(!place.is_empty() && place.start >= 4096, "{place:?}");
+                assert!(place.end <= memory.mapping.mapping.size(), "{place:?}");
+            }
+        }
     }
 }

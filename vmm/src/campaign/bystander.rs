@@ -86,7 +86,7 @@ impl Tally {
             good: self.delays.len() as u64,
             disturbed: self.disturbed,
             example: self.example,
-            events: 0,
+            events: Vec::new(),
             delays: [at(0.5), at(0.99), at(1.0)],
         }
     }
@@ -111,9 +111,10 @@ mod tests {
     #[test]
     fn everything_but_a_good_reply_is_a_disturbance() {
         let (nudges, nudged) = mpsc::channel();
-        let script = vec![Verdict::Good, Verdict::Forgotten, Verdict::Failed("x".into()), Verdict::Good];
+        let script =
+            vec![Verdict::Good, Verdict::Forgotten, Verdict::Failed("x".into()), Verdict::Good];
         let calm = std::thread::scope(|scope| {
-            let thread = scope.spawn(|| attend("calm", Script(script), &nudged));
+            let thread = scope.spawn(move || attend("calm", Script(script), &nudged));
             (0..4).for_each(|_| nudges.send(()).unwrap());
             drop(nudges);
             thread.join().unwrap()

@@ -198,8 +198,7 @@ mod tests {
     fn a_death_is_counted_and_its_fault_passed_over() {
         let first = [well(), record(0, false)];
         let second = [well(), record(2, false), record(3, false)];
-        let (tally, firsts) =
-            campaign(&[(&first, "kill -9 $$"), (&second, "exit 0")], SILENCE);
+        let (tally, firsts) = campaign(&[(&first, "kill -9 $$"), (&second, "exit 0")], SILENCE);
         assert_eq!((firsts, tally.vmm_deaths), (vec![0, 2], 1));
     }
 

@@ -54,7 +54,12 @@ impl KvClient {
         (bytes, expected)
     }
 
-    fn exchange(&mut self, deadline: Instant, asked: u64, replies: &mut Vec<Reply>) -> io::Result<()> {
+    fn exchange(
+        &mut self,
+        deadline: Instant,
+        asked: u64,
+        replies: &mut Vec<Reply>,
+    ) -> io::Result<()> {
         let (bytes, expected) = self.requests();
         let stream = self.connection()?;
         stream.get_ref().set_write_timeout(Some(left(deadline)?))?;
@@ -149,7 +154,8 @@ mod tests {
         assert_eq!(judged(b"$-1\r\n", &value), Verdict::Forgotten);
         let restarted = Verdict::Failed("an error, `RESTARTED`".to_owned());
         assert_eq!(judged(b"-RESTARTED it may be\r\n", &value), restarted);
-        for wrong in [&b"$3\r\nabd\r\n"[..], b"$4\r\nabcd\r\n", b"+OK\r\n", b"\xff\xff", b":3\r\n"] {
+        for wrong in [&b"$3\r\nabd\r\n"[..], b"$4\r\nabcd\r\n", b"+OK\r\n", b"\xff\xff", b":3\r\n"]
+        {
             assert!(matches!(judged(wrong, &value), Verdict::Wrong(_)), "{wrong:?}");
         }
         assert!(matches!(judged(b"$3\r\nabc\r\n", &Expected::Stored), Verdict::Wrong(_)));

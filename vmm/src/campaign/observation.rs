@@ -20,8 +20,8 @@ struct Good {
     epoch: Option<u32>,
 }
 
-/// One fault under observation.
-#[derive(Debug)]
+/// One fault under observation; by default, nothing was seen of it yet.
+#[derive(Debug, Default)]
 pub struct Observation {
     injected: Option<Injected>,
     ended: Option<(String, u64)>,
@@ -49,23 +49,6 @@ pub enum Next {
 }
 
 impl Observation {
-    /// Nothing was seen yet.
-    pub const fn new() -> Self {
-        Self {
-            injected: None,
-            ended: None,
-            failure: None,
-            first_wrong: None,
-            goods: Vec::new(),
-            since: 0,
-            quiet: 0,
-            forgotten: 0,
-            failed: 0,
-            wrong: 0,
-            example: None,
-        }
-    }
-
     /// The fault was injected.
     pub const fn injected(&mut self, injected: Injected) {
         self.injected = Some(injected);
@@ -188,13 +171,12 @@ mod tests {
     use crate::campaign::plan;
     use crate::control::api::Hex;
 
-
     fn reply(verdict: Verdict, asked: u64, epoch: Option<u32>) -> Reply {
         Reply { verdict, asked, answered: asked + 5, epoch }
     }
 
     fn injected(at: u64) -> Observation {
-        let mut seen = Observation::new();
+        let mut seen = Observation::default();
         seen.injected(Injected { at, epoch: 3, rip: Hex(1), address: None });
         seen
     }

@@ -60,7 +60,8 @@ pub fn fault(seed: u64, number: u32) -> Fault {
 fn order_of(seed: u64, round: usize) -> Vec<(Victim, Harm)> {
     let of = |victim| Harm::ALL.into_iter().map(move |harm| (victim, harm));
     let mut order: Vec<_> = Victim::ALL.into_iter().flat_map(of).collect();
-    let mut random = Random::new(seed.wrapping_add(round as u64).wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let mut random =
+        Random::new(seed.wrapping_add(round as u64).wrapping_mul(0x2545_f491_4f6c_dd1d));
     for last in (1..order.len()).rev() {
         order.swap(last, random.below(last as u64 + 1) as usize);
     }

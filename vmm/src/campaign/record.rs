@@ -83,7 +83,7 @@ pub struct Calm {
     /// The first of these.
     pub example: Option<String>,
     /// Events that the journal has of the domain since all were well.
-    pub events: u64,
+    pub events: Vec<String>,
     /// Time to a reply, in microseconds: the median, that of 99 of 100, and the longest.
     pub delays: [u64; 3],
 }

@@ -17,9 +17,10 @@ the same system; their clients ask about every millisecond, and when a fault is 
 
 A fault has *no effect* if 32 replies to later requests are correct; the victim is then killed, so that no
 damage is left for the next fault. Kinds and places follow from the seed; where the guest is when it is
-hit does not. `skip` adds 1 to 15 to the instruction pointer and decodes nothing. A server's memory is
-its own to spoil: a flipped bit in a payload is a wrong reply that no isolation can prevent, and is
-counted as one.";
+hit does not. Of the flips in the text, half hit the next 256 bytes to be run, half any; flips in the
+heap hit pages that were written. Skipping adds 1 to 15 to the instruction pointer and decodes nothing.
+A server's memory is its own to spoil: a flipped bit in a payload is a wrong reply that no isolation can
+prevent, and is counted as one.";
 
 /// Columns of the kinds of ends, by how their names begin.
 const ENDS: [(&str, &str); 6] = [
@@ -64,7 +65,7 @@ fn verdict(text: &mut String, tally: &Tally, order: &Order) {
          | files left open | {} |\n\n",
         tally.vmm_deaths,
         tally.vmm_hangs,
-        tally.bystanders.iter().map(|calm| calm.disturbed + calm.events).sum::<u64>(),
+        tally.bystanders.iter().map(|calm| calm.disturbed + calm.events.len() as u64).sum::<u64>(),
         all.lost,
         left_over(tally, |resources| resources.threads),
         left_over(tally, |resources| resources.files),
@@ -83,15 +84,18 @@ fn left_over(tally: &Tally, count: fn(&super::resources::Resources) -> u64) -> u
 fn by_kind(text: &mut String, tally: &Tally) {
     text.push_str("\n## By kind: who noticed, and how\n\n");
     text.push_str("| kind | faults | no effect |");
-    ENDS.iter().for_each(|(_, title)| drop(write!(text, " {title} |")));
-    text.push_str(" other end | only the client, by an error | only the client, by a wrong reply |\n");
+    let titles = ENDS.map(|(_, title)| format!(" {title} |"));
+    text.push_str(&titles.concat());
+    text.push_str(
+        " other end | only the client, by an error | only the client, by a wrong reply |\n",
+    );
     text.push_str(&format!("|---|{}\n", "---:|".repeat(ENDS.len() + 5)));
     let rows = tally.harms.iter().map(|(harm, row)| (name(*harm), row));
     let all = tally.all();
     for (name, row) in rows.chain([("**all**".to_owned(), &all)]) {
         let _ = write!(text, "| {name} | {} | {} |", row.faults, row.no_effect);
         let counts = ENDS.map(|(beginning, _)| row.ended_by(beginning));
-        counts.iter().for_each(|count| drop(write!(text, " {count} |")));
+        text.push_str(&counts.map(|count| format!(" {count} |")).concat());
         let other = row.all_ended() - counts.iter().sum::<u32>();
         let _ = writeln!(text, " {other} | {} | {} |", row.all_noticed(), row.wrong_only);
     }
@@ -147,7 +151,8 @@ fn replies(text: &mut String, tally: &Tally) {
     }
     text.push_str("\nFaults with wrong replies, by kind:");
     for (harm, row) in tally.harms.iter().filter(|(_, row)| row.with_wrong > 0) {
-        let _ = write!(text, "\n- {}: {} ({})", name(*harm), row.with_wrong, row.examples.join("; "));
+        let _ =
+            write!(text, "\n- {}: {} ({})", name(*harm), row.with_wrong, row.examples.join("; "));
     }
     if tally.all().with_wrong == 0 {
         text.push_str(" none.");
@@ -166,9 +171,12 @@ fn bystanders(text: &mut String, tally: &Tally) {
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {p50} | {p99} | {max} |",
-            calm.domain, calm.good, calm.disturbed, calm.events
+            calm.domain,
+            calm.good,
+            calm.disturbed,
+            calm.events.len()
         );
-        if let Some(example) = &calm.example {
+        for example in calm.example.iter().chain(&calm.events) {
             let _ = writeln!(text, "| | {example} | | | | | |");
         }
     }
@@ -219,7 +227,8 @@ mod tests {
     use std::path::PathBuf;
 
     fn report(wrong: u32, deaths: u32) -> String {
-        let mut tally = Tally { vmm_deaths: deaths, ..Tally::default() };
+        let mut tally = Tally::default();
+        tally.vmm_deaths = deaths;
         tally.add(Line::Fault(Record {
             number: 0,
             victim: Victim::Echo,
@@ -253,8 +262,14 @@ mod tests {
     #[test]
     fn what_came_of_a_fault_is_told() {
         let text = report(0, 0);
-        assert!(text.contains("| endless loop | 1 | 0 | 0 | 0 | 0 | 0 | 1 | 0 | 0 | 0 | 0 |"), "{text}");
-        assert!(text.contains("| endless loop | 101000 | 101000 | 101000 | 77 | 77 | 77 |"), "{text}");
+        assert!(
+            text.contains("| endless loop | 1 | 0 | 0 | 0 | 0 | 0 | 1 | 0 | 0 | 0 | 0 |"),
+            "{text}"
+        );
+        assert!(
+            text.contains("| endless loop | 101000 | 101000 | 101000 | 77 | 77 | 77 |"),
+            "{text}"
+        );
         assert!(text.contains("All of it is."), "{text}");
         assert!(text.contains("by kind: none."), "{text}");
         assert!(report(2, 0).contains("- endless loop: 1 (1 of 8 bytes differ)"));

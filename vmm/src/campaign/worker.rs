@@ -112,7 +112,7 @@ struct Worker<'a> {
     /// The last event that was looked at.
     seq: u64,
     /// Events of domains that nothing was done to.
-    calm_events: [u64; CALM.len()],
+    calm_events: [Vec<String>; CALM.len()],
 }
 
 /// An end of a victim, as the journal has it.
@@ -141,15 +141,21 @@ impl<'a> Worker<'a> {
             patient(Victim::Echo, Box::new(victim) as Box<dyn Client>),
             patient(Victim::Kv, Box::new(kv("kv", WIDTH))),
         ];
-        let calm: Vec<Box<dyn Client>> =
-            vec![Box::new(calm), Box::new(kv("calm-kv", CALM_WIDTH))];
-        Ok(Self { stop, out, patients, calm, seq: 0, calm_events: [0; CALM.len()] })
+        let calm: Vec<Box<dyn Client>> = vec![Box::new(calm), Box::new(kv("calm-kv", CALM_WIDTH))];
+        Ok(Self {
+            stop,
+            out,
+            patients,
+            calm,
+            seq: 0,
+            calm_events: [const { Vec::new() }; CALM.len()],
+        })
     }
 
     fn campaign(mut self, order: &Order, first: u32) -> Result<(), CampaignError> {
         self.warm_up()?;
         let calm = std::mem::take(&mut self.calm);
-        let result = std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let pairs = CALM.into_iter().zip(calm);
             let bystanders: Vec<_> = pairs
                 .map(|(domain, client)| (domain, Bystander::start(scope, domain, client)))
@@ -157,19 +163,20 @@ impl<'a> Worker<'a> {
             let before = self.resources()?;
             let hardware = Host::has_hardware_virtualisation();
             self.tell(&Line::Well { resources: before, hardware })?;
-            self.calm_events = [0; CALM.len()];
+            self.calm_events = [const { Vec::new() }; CALM.len()];
             let done = (first..order.faults).try_for_each(|number| {
                 bystanders.iter().for_each(|(_, bystander)| bystander.nudge());
                 self.one(&fault(order.seed, number))
             });
             let after = self.resources();
             let calm = bystanders.into_iter().map(|(domain, bystander)| bystander.finish(domain));
-            let calm = calm.zip(self.calm_events).map(|(calm, events)| Calm { events, ..calm });
+            let calm = calm
+                .zip(std::mem::take(&mut self.calm_events))
+                .map(|(calm, events)| Calm { events, ..calm });
             let calm: Vec<_> = calm.collect();
             self.tell(&Line::Over { resources: after?, bystanders: calm })?;
             done
-        });
-        result
+        })
     }
 
     fn resources(&self) -> Result<Resources, CampaignError> {
@@ -178,8 +185,9 @@ impl<'a> Worker<'a> {
 
     fn tell(&mut self, line: &Line) -> Result<(), CampaignError> {
         let failed = CampaignError::host("telling what was seen");
-        let mut text = serde_json::to_vec(line).map_err(|error| {
-            CampaignError::Host { what: "writing a record", cause: error.into() }
+        let mut text = serde_json::to_vec(line).map_err(|error| CampaignError::Host {
+            what: "writing a record",
+            cause: error.into(),
         })?;
         text.push(b'\n');
         self.out.write_all(&text).and_then(|()| self.out.flush()).map_err(failed)
@@ -199,7 +207,7 @@ impl<'a> Worker<'a> {
             let domain = self.patients[at].victim.domain();
             well(domain, &mut *self.patients[at].client)?;
             for _ in 0..WARM_UP {
-                let mut seen = Observation::new();
+                let mut seen = Observation::default();
                 self.burst(at, &mut seen);
                 if self.reset(at, &mut seen)?.is_none() {
                     let number = 0;
@@ -213,7 +221,7 @@ impl<'a> Worker<'a> {
     /// Injects a fault and follows it to its end.
     fn one(&mut self, fault: &Fault) -> Result<(), CampaignError> {
         let at = self.place(fault.victim);
-        let mut seen = Observation::new();
+        let mut seen = Observation::default();
         let (mut pending, began) = (self.inject(fault), Instant::now());
         let again = loop {
             self.burst(at, &mut seen);
@@ -285,8 +293,9 @@ impl<'a> Worker<'a> {
             let events = journal.events_since(self.seq, EVENTS);
             let Some(last) = events.last() else { break };
             self.seq = last.seq;
-            for (calm, count) in CALM.iter().zip(&mut self.calm_events) {
-                *count += events.iter().filter(|e| e.domain.as_deref() == Some(calm)).count() as u64;
+            for (calm, told) in CALM.iter().zip(&mut self.calm_events) {
+                let own = events.iter().filter(|event| event.domain.as_deref() == Some(calm));
+                told.extend(own.map(|event| event.kind.to_string()));
             }
             for event in events.iter().filter(|event| event.domain.as_deref() == Some(domain)) {
                 let end = match &event.kind {

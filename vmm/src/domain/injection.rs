@@ -10,8 +10,8 @@
 use std::ops::Range;
 use std::sync::mpsc;
 
-use atoll_ipc::abi::layout::PAGE;
 use atoll_image::Rights;
+use atoll_ipc::abi::layout::PAGE;
 use serde::{Deserialize, Serialize};
 
 use super::vcpu_thread::Shared;
@@ -26,6 +26,8 @@ const NEAR: u64 = 512;
 const FLAGS: [u32; 11] = [0, 2, 4, 6, 7, 8, 10, 11, 14, 18, 21];
 /// An instruction that jumps to itself.
 const LOOP: [u8; 2] = [0xeb, 0xfe];
+/// Bytes of the program that run soon, as far as an injection cares.
+const SOON: u64 = 256;
 /// Longest instruction.
 const INSTRUCTION_MAX: u64 = 15;
 /// Addresses in the lower half, which every jump can name.
@@ -35,7 +37,7 @@ const LOWER_HALF: u64 = 1 << 47;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Harm {
-    /// A bit of the program flips.
+    /// A bit of the program flips: anywhere, or, as often, a little further on than it has come.
     Text,
     /// A bit of its constants or variables flips.
     Data,
@@ -141,7 +143,7 @@ impl Injection {
         let rip = vcpu.registers()?.rip;
         let mut random = Random::new(self.value);
         let address = match self.harm {
-            Harm::Text => self.flip(shared, &segments(shared, true), &mut random)?,
+            Harm::Text => self.flip(shared, &program(shared, rip, &mut random), &mut random)?,
             Harm::Data => self.flip(shared, &segments(shared, false), &mut random)?,
             Harm::Stack => {
                 let used = used_stack(shared, vcpu.registers()?.rsp);
@@ -185,11 +187,7 @@ impl Injection {
         Ok(Some(address))
     }
 
-    fn overwrite(
-        &self,
-        shared: &Shared,
-        random: &mut Random,
-    ) -> Result<Option<u64>, MachineError> {
+    fn overwrite(&self, shared: &Shared, random: &mut Random) -> Result<Option<u64>, MachineError> {
         let mut ranges = segments(shared, true);
         ranges.extend(segments(shared, false));
         ranges.extend(heap(shared)?);
@@ -292,12 +290,23 @@ fn wild_target(shared: &Shared, random: &mut Random) -> Option<u64> {
     }
 }
 
+/// All of the program, or, as often, what it runs next: most of a program never runs.
+fn program(shared: &Shared, rip: u64, random: &mut Random) -> Vec<Range<u64>> {
+    let mut all = segments(shared, true);
+    if random.below(2) == 0
+        && let Some(here) = all.iter().position(|range| range.contains(&rip))
+    {
+        all = vec![all.swap_remove(here)];
+        all[0] = rip..(rip + SOON).min(all[0].end);
+    }
+    all
+}
+
 /// Where the program lies, or everything else of its image.
 fn segments(shared: &Shared, text: bool) -> Vec<Range<u64>> {
     let segments = shared.blueprint.image.segments().iter();
-    let chosen = segments.filter(|segment| {
-        !segment.supervisor && (segment.rights == Rights::ReadExecute) == text
-    });
+    let chosen = segments
+        .filter(|segment| !segment.supervisor && (segment.rights == Rights::ReadExecute) == text);
     chosen.map(|segment| segment.vaddr..segment.vaddr + segment.mem_size).collect()
 }
 
@@ -348,7 +357,8 @@ mod tests {
     fn numbers_are_those_of_the_published_generator() {
         let mut random = Random::new(1_234_567);
         let drawn = [random.draw(), random.draw(), random.draw()];
-        let expected = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
+        let expected =
+            [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423];
         assert_eq!(drawn, expected);
         assert!((0..1000).all(|_| random.below(7) < 7));
     }
