@@ -119,7 +119,9 @@ fn judge(stream: &mut impl BufRead, expected: &Expected) -> io::Result<Verdict> 
     match (line.split_first(), expected) {
         (Some((b'-', words)), _) => {
             let word = words.split(|byte| *byte == b' ').next().unwrap_or_default();
-            Ok(Verdict::Failed(format!("an error, `{}`", word.escape_ascii())))
+            let known = word.iter().all(u8::is_ascii_uppercase) && (2..16).contains(&word.len());
+            let what = if known { word } else { b"garbled" };
+            Ok(Verdict::Failed(format!("an error, `{}`", what.escape_ascii())))
         }
         (Some((b'+', b"OK")), Expected::Stored) => Ok(Verdict::Good),
         (Some((b'$', b"-1")), Expected::Value(_)) => Ok(Verdict::Forgotten),
@@ -154,6 +156,8 @@ mod tests {
         assert_eq!(judged(b"$-1\r\n", &value), Verdict::Forgotten);
         let restarted = Verdict::Failed("an error, `RESTARTED`".to_owned());
         assert_eq!(judged(b"-RESTARTED it may be\r\n", &value), restarted);
+        let garbled = Verdict::Failed("an error, `garbled`".to_owned());
+        assert_eq!(judged(b"-\xaeR|R it\r\n", &value), garbled);
         for wrong in [&b"$3\r\nabd\r\n"[..], b"$4\r\nabcd\r\n", b"+OK\r\n", b"\xff\xff", b":3\r\n"]
         {
             assert!(matches!(judged(wrong, &value), Verdict::Wrong(_)), "{wrong:?}");
