@@ -3,15 +3,18 @@
 
 use std::fmt;
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use atoll_ipc::abi::HostPage;
+use atoll_ipc::abi::layout::PAGE;
 use atoll_ipc::channel::{
     Death, Fates, Layout, Mapped, Region, Role, Shared, Status, restart_client, restart_server,
     restart_server_again,
 };
 use atoll_ipc::ready::{Alert, Ready};
-use atoll_ipc::sync::AtomicU64;
+use atoll_ipc::ring::Control;
+use atoll_ipc::sync::{AtomicU64, Ordering::Relaxed};
 use vm_memory::{FileOffset, MmapRegion};
 
 use crate::machine::MachineError;
@@ -19,6 +22,11 @@ use crate::machine::memory::memory_file;
 use crate::machine::shared_page::SharedPage;
 use crate::machine::vm::Lendable;
 use crate::nucleus::letters::{Obituary, Sender};
+
+/// Bytes of ring data that count as near a position.
+const NEAR: usize = 1024;
+/// Bytes of the shared words behind the two rings' own: notifications, a cache line pair each way.
+const SHARED_BITS: usize = 256;
 
 /// A channel's memory, mapped in the VMM. Clones share it.
 #[derive(Clone)]
@@ -108,6 +116,39 @@ impl ChannelMemory {
         Self { alert: Some(attention), ..self }
     }
 
+    /// Where the ends can write and are at work now, as offsets: the shared words, and the data
+    /// next to where the rings have come to. It tells where harm is felt, and no more.
+    pub fn places_in_use(&self) -> Vec<Range<usize>> {
+        let shared = self.shared();
+        let offset =
+            |area: &[AtomicU64]| area.as_ptr().addr() - self.mapping.mapping.as_ptr().addr();
+        let near = |area: &[AtomicU64], position: u64| {
+            let size = size_of_val(area);
+            let at = position as usize % size;
+            offset(area) + at..offset(area) + (at + NEAR).min(size)
+        };
+        let words = std::ptr::from_ref(shared).addr() - self.mapping.mapping.as_ptr().addr();
+        vec![
+            words..words + 2 * size_of::<Control>() + SHARED_BITS,
+            near(self.requests(), shared.requests().claims().head),
+            near(self.replies(), shared.replies().claims().head),
+        ]
+    }
+
+    /// Writes a word over whatever is there, as an end can that went mad. The status page, which
+    /// the ends cannot write, is left alone.
+    pub fn scribble(&self, offset: usize, value: u64) {
+        let (first, end) = (PAGE as usize, self.mapping.mapping.size());
+        let offset = offset / size_of::<AtomicU64>() * size_of::<AtomicU64>();
+        if !(first..end).contains(&offset) {
+            return;
+        }
+        // SAFETY: within the mapping, aligned, and made of atomics beyond the status page, for
+        // which any bits are valid and races are defined.
+        let word = unsafe { &*self.mapping.mapping.as_ptr().add(offset).cast::<AtomicU64>() };
+        word.store(value, Relaxed);
+    }
+
     /// Readies the channel for the next incarnation of one end, which stands still. The other
     /// end learns of it from the status page; it must be woken. `obituary` says what the last
     /// incarnation died of, unless it was ended by an order.
@@ -176,5 +217,45 @@ impl Region for ChannelMemory {
     fn alert(&self) -> Option<Alert<'_>> {
         let Attention { ready, channel, host_page, domain } = self.alert.as_ref()?;
         Some(Alert::new(ready, *channel).watched_by(host_page, *domain))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scribbling_reaches_everything_but_the_status_page() {
+        let memory = ChannelMemory::new(Layout::PLAIN).unwrap();
+        let words = || {
+            let start = memory.mapping.mapping.as_ptr().cast::<AtomicU64>();
+            let count = memory.mapping.mapping.size() / size_of::<AtomicU64>();
+            // SAFETY: the whole mapping, which `memory` keeps, as the atomics that it is made of.
+            let words = unsafe { std::slice::from_raw_parts(start, count) };
+            words.iter().map(|word| word.load(Relaxed)).collect::<Vec<_>>()
+        };
+        let before = words();
+        for offset in [0, 8, 4088, memory.mapping.mapping.size(), usize::MAX] {
+            memory.scribble(offset, 7);
+        }
+        assert_eq!(words(), before);
+        memory.scribble(4096 + 3, 7);
+        memory.scribble(memory.mapping.mapping.size() - 1, 9);
+        let after = words();
+        assert_eq!((after[512], after.last()), (7, Some(&9)));
+        assert_eq!(after.iter().zip(&before).filter(|(now, then)| now != then).count(), 2);
+    }
+
+    #[test]
+    fn places_in_use_are_behind_the_status_page_and_in_the_channel() {
+        let memory = ChannelMemory::new(Layout::PLAIN).unwrap();
+        for value in [0, 4096, u64::MAX - 7] {
+            // Whatever the rings claim.
+            (4096..4096 + 1024).step_by(8).for_each(|offset| memory.scribble(offset, value));
+            for place in memory.places_in_use() {
+                assert!(!place.is_empty() && place.start >= 4096, "{place:?}");
+                assert!(place.end <= memory.mapping.mapping.size(), "{place:?}");
+            }
+        }
     }
 }

@@ -6,7 +6,7 @@
 //!    │        │          │            │
 //!    │        ├──▶ gateway ──▶ channel┘
 //!    │        └──▶ control ◀── (HTTP over a Unix socket)
-//!    └──▶ control::Client, doctor, bench
+//!    └──▶ control::Client, doctor, bench, campaign
 //! ```
 //!
 //! | module | owns |
@@ -24,6 +24,7 @@
 //! | [`control`] | the API to a running system, both ends |
 //! | [`doctor`] | what this host's KVM is worth |
 //! | [`bench`](mod@bench) | what communication costs here, beside others |
+//! | [`campaign`] | faults injected on purpose, and what came of them |
 //! | [`cli`] | the command |
 //!
 //! Nothing here knows a particular server, or what its clients say to it.
@@ -32,6 +33,7 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod bench;
+pub mod campaign;
 pub mod channel;
 pub mod cli;
 pub mod control;

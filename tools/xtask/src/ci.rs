@@ -10,7 +10,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::cli::TestArgs;
+use crate::campaign;
+use crate::cli::{CampaignArgs, TestArgs};
 use crate::guest;
 use crate::host::{self, Place};
 use crate::process::{self, cargo};
@@ -26,8 +27,11 @@ const GUEST_KERNEL: &str = "atoll-guest";
 
 type Check = fn(&Workspace) -> Result<()>;
 
+/// Faults that the check of that name injects: half a minute's worth.
+const FAULTS: u32 = 500;
+
 /// The cheapest first: what fails often should fail soon.
-const CHECKS: [(&str, Check); 9] = [
+const CHECKS: [(&str, Check); 10] = [
     ("format", format),
     ("lints of host crates", host_lints),
     ("lints of guest servers", guest_lints),
@@ -36,6 +40,7 @@ const CHECKS: [(&str, Check); 9] = [
     ("Miri", miri::run),
     ("fuzzing", fuzz::run),
     ("tests", tests),
+    ("fault campaign", faults),
     ("tests on emulated AMD-V", amd_v),
 ];
 
@@ -114,6 +119,16 @@ fn some_passed(command: &mut Command, out: &mut impl Write) -> Result<()> {
 
 fn tests(workspace: &Workspace) -> Result<()> {
     test::test(workspace, &TestArgs { amd_v: false, filter: None, rest: Vec::new() })
+}
+
+/// Kinds and places are the same each time; so is what must not come of them.
+fn faults(workspace: &Workspace) -> Result<()> {
+    if host::place(false) == Place::Emulated {
+        eprintln!("without a KVM of this host there is no campaign");
+        return Ok(());
+    }
+    let arguments = CampaignArgs { faults: FAULTS, seed: 1, json: false, report: None };
+    campaign::run(workspace, &arguments)
 }
 
 fn amd_v(workspace: &Workspace) -> Result<()> {

@@ -50,7 +50,15 @@ pub enum Command {
         after_help = "Examples:\n  cargo xtask test\n  cargo xtask test restart\n  cargo xtask test --amd-v"
     )]
     Test(TestArgs),
-    /// Run all checks: format, lints, docs, loom, Miri, fuzzing, tests, tests on emulated AMD-V
+    /// Inject faults into running servers, and see that nobody else minds
+    ///
+    /// Builds the VMM and the images of echo and kv, and runs `vmm campaign` on them: `vmm campaign --help`
+    /// says what is a failure. Needs a usable /dev/kvm.
+    #[command(
+        after_help = "Example:\n  cargo xtask campaign --faults 20000 --report docs/campaign.md"
+    )]
+    Campaign(CampaignArgs),
+    /// Run all checks: format, lints, docs, loom, Miri, fuzzing, tests, a fault campaign, tests on emulated AMD-V
     ///
     /// Stops at the first that fails. Miri and fuzzing need a nightly toolchain, Miri one with the miri
     /// component; what is not there is left out and said to be, unless CI=true is set, when that is a failure.
@@ -97,6 +105,23 @@ pub struct TestArgs {
     /// Handed to the test programs as they are, such as --nocapture
     #[arg(last = true, value_name = "TEST ARGS")]
     pub rest: Vec<String>,
+}
+
+/// Arguments of `campaign`.
+#[derive(Debug, Args)]
+pub struct CampaignArgs {
+    /// Inject so many faults
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..))]
+    pub faults: u32,
+    /// Choose kinds and places by this number
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub seed: u64,
+    /// Print one object for scripts, not tables
+    #[arg(long)]
+    pub json: bool,
+    /// Write the report, as Markdown, to this file, too
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
 }
 
 /// Arguments of `bench`.

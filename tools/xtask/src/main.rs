@@ -1,6 +1,7 @@
 //! `cargo xtask`: builds, runs and tests Atoll. This file owns the way from a command to an exit code.
 
 mod bench;
+mod campaign;
 mod ci;
 mod cli;
 mod emulate;
@@ -47,6 +48,7 @@ fn dispatch(cli: &Cli) -> Result<i32> {
         }
         Command::Run(arguments) => return run::run(&workspace, arguments),
         Command::Test(arguments) => test::test(&workspace, arguments)?,
+        Command::Campaign(arguments) => campaign::run(&workspace, arguments)?,
         Command::Ci => ci::ci(&workspace)?,
         Command::Bench(arguments) => bench::bench(&workspace, &arguments.which)?,
     }

@@ -37,6 +37,9 @@ pub(super) enum Command {
     Doctor,
     /// Measure what this host and Atoll can do, beside others
     Bench(BenchArgs),
+    /// Inject faults into running servers, and see that nobody else minds
+    #[command(long_about = CAMPAIGN_ABOUT)]
+    Campaign(CampaignArgs),
     /// List the domains
     Ps(Target),
     /// End a domain's incarnation as a crash does
@@ -80,6 +83,33 @@ pub(super) struct CheckArgs {
     /// Directory of images named without a path; by default that of the manifest
     #[arg(long, value_name = "DIR", env = "ATOLL_IMAGES")]
     pub(super) images: Option<PathBuf>,
+}
+
+const CAMPAIGN_ABOUT: &str = "\
+Inject faults into running servers, and see that nobody else minds.
+
+A system of this command's own runs in a process of its own: an echo server and a key-value server are \
+harmed, one fault at a time, while their clients check every reply; two others beside them must notice \
+nothing. No other system can be harmed so. Fails if the VMM died or hung, if a server did not come back, \
+if a bystander was disturbed, or if threads, files or memory were left over.";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct CampaignArgs {
+    /// Directory of the images of the servers echo and kv
+    #[arg(long, value_name = "DIR", env = "ATOLL_IMAGES")]
+    pub(super) images: PathBuf,
+    /// Inject so many faults
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(super) faults: u32,
+    /// Choose kinds and places by this number
+    #[arg(long, value_name = "S", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Write the report, as Markdown, to this file, too
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+    /// Be the process that is harmed, from the fault of this number on
+    #[arg(long, value_name = "NUMBER", hide = true)]
+    pub(super) worker_from: Option<u32>,
 }
 
 #[derive(Debug, clap::Args)]

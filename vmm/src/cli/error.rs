@@ -10,6 +10,7 @@ use crate::bench::atoll::AtollError;
 use crate::bench::engine::RunError;
 use crate::bench::peers::PeerError;
 use crate::bench::plot::PlotError;
+use crate::campaign::CampaignError;
 use crate::control::ClientError;
 use crate::control::api::ProblemKind;
 use crate::exit_code::ExitCode;
@@ -32,6 +33,8 @@ pub(super) enum CliError {
     Peers(#[from] PeerError),
     #[error(transparent)]
     Plot(#[from] PlotError),
+    #[error(transparent)]
+    Campaign(#[from] CampaignError),
     #[error(
         "no system runs here (looked in {}); start one with `vmm run SYSTEM.toml`",
         .0.display()
@@ -65,6 +68,7 @@ impl CliError {
             Self::Peers(error) => peers_code(error),
             Self::Plot(error) => plot_code(error),
             Self::File { .. } => ExitCode::Host,
+            Self::Campaign(error) => campaign_code(error),
             Self::NoneRuns(_) => ExitCode::Unreachable,
             Self::SeveralRun(_) => ExitCode::Usage,
             Self::Output(_) | Self::EventLoop(_) | Self::Departure(_) => ExitCode::Runtime,
@@ -130,6 +134,19 @@ fn plot_code(error: &PlotError) -> ExitCode {
     match error {
         PlotError::Directory { .. } | PlotError::Write { .. } => ExitCode::Host,
         PlotError::Font | PlotError::Draw { .. } | PlotError::Pixels { .. } => ExitCode::Runtime,
+    }
+}
+
+fn campaign_code(error: &CampaignError) -> ExitCode {
+    match error {
+        CampaignError::System(error) => error.exit_code(),
+        CampaignError::Host { .. } => ExitCode::Host,
+        CampaignError::Manifest(_)
+        | CampaignError::Refused(_)
+        | CampaignError::Garbled { .. }
+        | CampaignError::Stillborn { .. }
+        | CampaignError::Lost { .. }
+        | CampaignError::NotWell { .. } => ExitCode::Runtime,
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod args;
 mod bench;
+mod campaign;
 mod core_file;
 mod error;
 mod faults;
@@ -40,6 +41,10 @@ pub fn main() -> ExitCode {
     let outcome = match &args.command {
         // It runs for long, and prints from a thread of its own: it may not hold the lock.
         Command::Run(options) => local::run(options, args.json).map(|()| ExitCode::Success),
+        // The campaign's worker prints from the thread of its clients.
+        Command::Campaign(options) => {
+            campaign::campaign(options, args.json, &mut anstream::stdout())
+        }
         command => dispatch(command, args.json, &mut anstream::stdout().lock()),
     };
     match outcome {
@@ -58,6 +63,9 @@ fn usage(refusal: &clap::Error) -> ExitCode {
 fn dispatch(command: &Command, json: bool, out: &mut dyn Write) -> Result<ExitCode, CliError> {
     match command {
         Command::Run(options) => local::run(options, json)?,
+        Command::Campaign(options) => {
+            return campaign::campaign(options, json, &mut anstream::stdout());
+        }
         Command::Check(options) => local::check(options, json, out)?,
         Command::Doctor => return local::doctor(json),
         Command::Bench(options) => return bench::bench(options, json, out),

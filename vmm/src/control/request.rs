@@ -10,6 +10,8 @@ use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::oneshot;
 
+use crate::domain::Injection;
+
 use super::api::{
     DeadLetter, DeadLetterLine, DomainReport, DomainState, FaultReport, Problem, ProblemKind,
     Replay, SystemStatus,
@@ -81,6 +83,14 @@ pub enum Request {
     },
     /// Something about dead letters.
     Letters(LetterRequest),
+    /// Harm a running guest, to see that nobody else minds. No route of the API makes this
+    /// request: only code in the VMM's own process can, and only [`crate::campaign`] does.
+    Inject {
+        /// The domain's name.
+        domain: String,
+        /// What to do.
+        injection: Injection,
+    },
     /// Stop the whole system in good order. The answer says that stopping has begun.
     Stop {
         /// Where the answer goes.
@@ -255,6 +265,29 @@ impl ControlHandle {
         if self.requests.send(Request::Stop { answer }).is_ok() {
             (self.wake)();
         }
+    }
+
+    /// Sends an injection to a domain, and does not wait.
+    pub(crate) fn inject(&self, domain: &str, injection: Injection) {
+        let domain = domain.to_owned();
+        // A nucleus that is gone drops it, and so answers.
+        if self.requests.send(Request::Inject { domain, injection }).is_ok() {
+            (self.wake)();
+        }
+    }
+
+    /// As [`ControlHandle::ask`], for a thread that may block.
+    ///
+    /// # Errors
+    /// The nucleus's refusal; [`Refusal::ShuttingDown`] when it is gone.
+    pub(crate) fn ask_and_block<T>(
+        &self,
+        make: impl FnOnce(Answer<T>) -> Request,
+    ) -> Result<T, Refusal> {
+        let (answer, answered) = oneshot::channel();
+        self.requests.send(make(answer)).map_err(|_| Refusal::ShuttingDown)?;
+        (self.wake)();
+        answered.blocking_recv().unwrap_or(Err(Refusal::ShuttingDown))
     }
 
     /// Sends the request that `make` builds around the way back, and waits for its answer.

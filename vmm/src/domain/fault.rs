@@ -1,7 +1,6 @@
 //! From what a vCPU thread saw to a fault report.
 
 use crate::control::api::{FaultKind, FaultReport, Hex, Registers};
-use crate::journal::now_micros;
 use crate::machine::plan::Plan;
 
 use super::backtrace::{self, Step};
@@ -82,6 +81,8 @@ pub struct Circumstances {
     pub epoch: u32,
     /// The vCPU that ended it.
     pub vcpu: u32,
+    /// When it ended, in microseconds since 1970.
+    pub ended_micros: u64,
     /// How long it ran, in microseconds.
     pub uptime_micros: u64,
     /// How often the domain had been restarted before.
@@ -95,12 +96,12 @@ pub fn report(
     snapshot: &Snapshot,
     circumstances: Circumstances,
 ) -> FaultReport {
-    let Circumstances { epoch, vcpu, uptime_micros, restarts } = circumstances;
+    let Circumstances { epoch, vcpu, ended_micros, uptime_micros, restarts } = circumstances;
     let registers = snapshot.registers;
     let mut report = FaultReport {
         domain: blueprint.name.as_str().to_owned(),
         epoch: epoch.into(),
-        time: now_micros(),
+        time: ended_micros,
         kind: kind(cause),
         vector: None,
         vector_name: None,

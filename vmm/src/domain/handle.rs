@@ -19,6 +19,7 @@ use super::blueprint::Blueprint;
 use super::core_file::{self, Deliver, Names};
 use super::counters::Counters;
 use super::fault::{self, Cause, Circumstances, Snapshot};
+use super::injection::Injection;
 use super::succession::Licence;
 use super::vcpu_thread::{Order, Origin, Report, Shared, VcpuThread, signal};
 use crate::control::api::FaultReport;
@@ -228,6 +229,11 @@ impl Domain {
         self.order(0, Order::Kill);
     }
 
+    /// Does harm to the guest on vCPU 0, if it runs.
+    pub fn inject(&self, injection: Injection) {
+        self.order(0, Order::Inject(injection));
+    }
+
     /// Tells all vCPUs to stand still. Each answers, with this ticket.
     pub fn park(&self, ticket: u32) {
         (0..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, Order::Park { ticket }));
@@ -265,8 +271,10 @@ impl Domain {
 
     fn order(&self, vcpu: usize, order: Order) {
         let handle = &self.vcpus[vcpu];
-        let interrupts =
-            matches!(order, Order::Park { .. } | Order::Kill | Order::Core(_) | Order::Quit);
+        let interrupts = matches!(
+            order,
+            Order::Park { .. } | Order::Kill | Order::Core(_) | Order::Inject(_) | Order::Quit
+        );
         // A thread that has ended has said so.
         if handle.orders.send(order).is_err() {
             return;

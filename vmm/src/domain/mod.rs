@@ -10,6 +10,7 @@ mod core_file;
 mod counters;
 mod fault;
 mod handle;
+mod injection;
 mod succession;
 mod vcpu_thread;
 
@@ -18,5 +19,6 @@ pub use core_file::{CoreError, Names};
 pub use counters::Counters;
 pub use fault::{Cause, Circumstances, Snapshot};
 pub use handle::{Domain, DomainError, Line, new_event};
+pub use injection::{Harm, Injected, Injection, Random};
 pub use succession::{Licence, Steps, Succession};
 pub use vcpu_thread::{Origin, Report, ReportKind, signal};

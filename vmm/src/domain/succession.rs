@@ -104,7 +104,8 @@ impl Stopwatch {
 pub fn renew_channels(blueprint: &Blueprint, epoch: u32, cause: &Cause, snapshot: &Snapshot) {
     let write = || {
         let epoch = epoch.wrapping_sub(1);
-        let circumstances = Circumstances { epoch, vcpu: 0, uptime_micros: 0, restarts: 0 };
+        let circumstances =
+            Circumstances { epoch, vcpu: 0, uptime_micros: 0, restarts: 0, ended_micros: 0 };
         line_of(&report(blueprint, cause, snapshot, circumstances).summary())
     };
     let obituary = (*cause != Cause::Killed).then(|| Obituary::new(&write));

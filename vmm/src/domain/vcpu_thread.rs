@@ -34,6 +34,7 @@ use super::blueprint::{Blueprint, bytes_of_boot_page};
 use super::core_file::{Seat, Standing};
 use super::counters::Counters;
 use super::fault::{Cause, Snapshot};
+use super::injection::Injection;
 use super::succession::{Licence, Steps, Stopwatch, Succession, renew_channels};
 use crate::control::api::{Hex, Registers};
 use crate::journal::{EventKind, Journal, Level};
@@ -69,6 +70,8 @@ pub enum Order {
     Resume,
     /// Tell a core file where it stands, and stand still until that is written.
     Core(Seat),
+    /// Do harm to the guest, which runs, and run on.
+    Inject(Injection),
     /// End the thread.
     Quit,
 }
@@ -222,8 +225,8 @@ impl VcpuThread {
             match order {
                 Order::Start { epoch, origin } => self.start(&mut vcpu, epoch, origin)?,
                 Order::Resume => (),
-                // It has ended already, and said so.
-                Order::Kill => continue,
+                // It has ended already, and said so; who stands still is not to be harmed.
+                Order::Kill | Order::Inject(_) => continue,
                 // Parked already: the nucleus waits for the answer all the same.
                 Order::Park { ticket } => {
                     self.report(ReportKind::Parked { ticket, snapshot: self.snapshot(&vcpu)? });
@@ -382,7 +385,7 @@ impl VcpuThread {
     fn run_guest(&self, vcpu: &mut Vcpu) -> Result<Stop, MachineError> {
         // An order interrupts the guest; but one that came while the vCPU was taken back to its
         // start interrupted only that.
-        if let Some(stop) = self.order(vcpu) {
+        if let Some(stop) = self.order(vcpu)? {
             return Ok(stop);
         }
         let _running = Running::enter(&self.shared.blueprint);
@@ -400,7 +403,7 @@ impl VcpuThread {
         let ended = |cause| Ok(Some(Stop::Ended(cause)));
         match exit {
             Exit::Wait => self.wait(vcpu),
-            Exit::Interrupted => Ok(self.order(vcpu)),
+            Exit::Interrupted => self.order(vcpu),
             Exit::Log => self.log().map(|()| None),
             Exit::Complaint => self.complain().map(|()| None),
             Exit::Ready => self.take_checkpoint(vcpu),
@@ -415,9 +418,9 @@ impl VcpuThread {
     }
 
     /// An order that arrived while the guest ran.
-    fn order(&self, vcpu: &Vcpu) -> Option<Stop> {
+    fn order(&self, vcpu: &mut Vcpu) -> Result<Option<Stop>, MachineError> {
         loop {
-            return match self.orders.try_recv() {
+            return Ok(match self.orders.try_recv() {
                 Ok(Order::Park { ticket }) => Some(Stop::Parked { ticket }),
                 Ok(Order::Kill) => Some(Stop::Ended(Cause::Killed)),
                 Ok(Order::Quit) | Err(mpsc::TryRecvError::Disconnected) => Some(Stop::Quit),
@@ -426,9 +429,15 @@ impl VcpuThread {
                     self.sit(vcpu, seat);
                     continue;
                 }
+                Ok(Order::Inject(injection)) => {
+                    let injected = injection.apply(vcpu, &self.shared)?;
+                    // Who no longer waits for the answer need not have it.
+                    let _ = injection.answer.send(injected);
+                    continue;
+                }
                 // A running vCPU is neither started nor resumed.
                 Ok(Order::Start { .. } | Order::Resume) | Err(mpsc::TryRecvError::Empty) => None,
-            };
+            });
         }
     }
 
@@ -456,7 +465,7 @@ impl VcpuThread {
     }
 
     /// The guest sleeps: rings the doorbells that it asks for, and waits for its own.
-    fn wait(&self, vcpu: &Vcpu) -> Result<Option<Stop>, MachineError> {
+    fn wait(&self, vcpu: &mut Vcpu) -> Result<Option<Stop>, MachineError> {
         let control = self.control()?;
         let channels = &self.shared.blueprint.channels;
         for (index, word) in control.kick.iter().enumerate() {
@@ -475,7 +484,7 @@ impl VcpuThread {
             self.sleep(control.wait_ns.load(Relaxed));
         }
         drop(asleep);
-        Ok(self.order(vcpu))
+        self.order(vcpu)
     }
 
     /// Sleeps until the domain is woken (vCPU 0 only: it does the IPC), an order comes, or `ns`

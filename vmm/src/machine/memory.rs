@@ -17,9 +17,7 @@ use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use atoll_ipc::abi::{Control, layout};
-use nix::errno::Errno;
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::unistd::Whence;
 use vm_memory::{
     Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestRegionMmap,
     MmapRegion,
@@ -84,7 +82,7 @@ impl DomainMemory {
         let file = memory_file(size)?;
         let base = map(file.try_clone(), size, libc::MAP_SHARED)?;
         fill(&base)?;
-        let data = data_of(&file, size)
+        let data = extents(&file)
             .map_err(|cause| MachineError::Memory { what: "finding an image's pages", cause })?;
         let guest = map(Ok(file), size, libc::MAP_PRIVATE)?;
         let (host_address, base_address) = (address_of(&guest)?, address_of(&base)?);
@@ -173,31 +171,27 @@ impl DomainMemory {
         self.roll_back()
     }
 
-    /// Where there is memory at all, as addresses in their order: everything else is zero, and
+    /// Where there is memory at all, as offsets in their order: everything else is zero, and
     /// reading it would only make the host provide it.
     ///
     /// # Errors
     /// If the host does not tell.
     pub fn populated(&self) -> Result<Vec<Range<u64>>, MachineError> {
         let unknown = |cause| MachineError::Memory { what: "finding memory in use", cause };
-        let mut ranges = self.written()?;
-        let file = self.base.iter().next().and_then(|region| region.file_offset());
-        if let Some(file) = file {
-            ranges.extend(extents(file.file()).map_err(unknown)?);
+        let written = self.written()?;
+        let region = self.base.iter().next();
+        match region.and_then(|region| region.file_offset()) {
+            Some(base) => Ok(union(&written, &extents(base.file()).map_err(unknown)?)),
+            None => Ok(written),
         }
-        ranges.sort_by_key(|range| range.start);
-        ranges.dedup_by(|next, last| {
-            let touches = next.start <= last.end;
-            if touches {
-                last.end = last.end.max(next.end);
-            }
-            touches
-        });
-        Ok(ranges)
     }
 
-    /// What was written, as offsets.
-    fn written(&self) -> Result<Vec<Range<u64>>, MachineError> {
+    /// What was written since [`DomainMemory::build`] or the last roll-back that dropped it, as
+    /// offsets.
+    ///
+    /// # Errors
+    /// If the host does not tell.
+    pub fn written(&self) -> Result<Vec<Range<u64>>, MachineError> {
         let start = self.host_address;
         let ranges = written(start..start + self.size)
             .map_err(|cause| MachineError::Memory { what: "finding written pages", cause })?;
@@ -305,28 +299,6 @@ fn address_of(memory: &GuestMemoryMmap) -> Result<u64, MachineError> {
 
 fn length_of(ranges: &[Range<u64>]) -> u64 {
     ranges.iter().map(|range| range.end - range.start).sum()
-}
-
-/// Where a memory file has pages.
-fn data_of(file: &File, size: u64) -> io::Result<Vec<Range<u64>>> {
-    let seek = |from: u64, whence| -> io::Result<Option<u64>> {
-        match nix::unistd::lseek(file, from as i64, whence) {
-            Ok(at) => Ok(Some(at as u64)),
-            // Nothing of that kind follows.
-            Err(Errno::ENXIO) => Ok(None),
-            Err(errno) => Err(errno.into()),
-        }
-    };
-    let mut data = Vec::new();
-    let mut at = 0;
-    while at < size
-        && let Some(start) = seek(at, Whence::SeekData)?
-    {
-        let end = seek(start, Whence::SeekHole)?.unwrap_or(size);
-        data.push(start..end);
-        at = end;
-    }
-    Ok(data)
 }
 
 /// What is in one or the other; both in their order.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use atoll_ipc::abi::HostPage;
 use atoll_ipc::ready::Ready;
@@ -44,6 +45,19 @@ impl<T: Shareable> SharedPage<T> {
             cause: io::Error::other(error.to_string()),
         })?;
         Ok(Self { mapping, kind: PhantomData })
+    }
+}
+
+impl<T: Shareable> SharedPage<T> {
+    /// Writes a word over whatever is there, as a guest that maps the page can. Takes any number
+    /// for its place.
+    pub fn scribble(&self, place: u64, value: u64) {
+        let words = size_of::<T>() / size_of::<AtomicU64>();
+        let word = place as usize % words;
+        // SAFETY: within the mapping, which is page-aligned and lives as long as `self`; by
+        // `Shareable`'s contract any bits are valid, and races are defined.
+        let word = unsafe { &*self.mapping.as_ptr().cast::<AtomicU64>().add(word) };
+        word.store(value, Relaxed);
     }
 }
 

@@ -223,6 +223,34 @@ impl Vcpu {
         }
     }
 
+    /// Pays what KVM still owes the guest for its last exit, so that its registers are its own.
+    pub fn finish_io(&mut self) {
+        self.settle();
+    }
+
+    /// Changes the general registers.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn change_registers(
+        &mut self,
+        change: impl FnOnce(&mut kvm_regs),
+    ) -> Result<(), MachineError> {
+        let mut regs = self.registers()?;
+        change(&mut regs);
+        self.fd.set_regs(&regs).map_err(MachineError::kvm("set a vCPU's registers"))
+    }
+
+    /// Changes the floating-point and vector registers.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn change_fpu(&mut self, change: impl FnOnce(&mut kvm_fpu)) -> Result<(), MachineError> {
+        let mut fpu = self.fd.get_fpu().map_err(MachineError::kvm("read a vCPU's registers"))?;
+        change(&mut fpu);
+        self.fd.set_fpu(&fpu).map_err(MachineError::kvm("set a vCPU's registers"))
+    }
+
     /// The general registers.
     ///
     /// # Errors

@@ -17,9 +17,9 @@ use super::links::Links;
 use crate::control::api::DomainState;
 use crate::control::{Operation, Refusal};
 use crate::domain::{
-    Cause, Circumstances, Domain, DomainError, Origin, ReportKind, Snapshot, Succession,
+    Cause, Circumstances, Domain, DomainError, Injection, Origin, ReportKind, Snapshot, Succession,
 };
-use crate::journal::{EventKind, Journal};
+use crate::journal::{EventKind, Journal, now_micros};
 use crate::supervisor::{End, Supervisor, Why};
 
 /// Why all vCPUs of a domain are made to stand still.
@@ -285,7 +285,7 @@ impl Member {
         let Succession { epoch, cause, snapshot, ended, steps } = succession;
         self.killing = false;
         let uptime = ended - self.started;
-        self.note_fault(&cause, &snapshot, 0, uptime, world);
+        self.note_fault((&cause, &snapshot), 0, (ended, uptime), world);
         self.notices.push(Notice::WentAhead { end: end_of(&cause), uptime });
         (self.epoch, self.ended, self.started) = (epoch, ended, ended + steps.total());
         let event = EventKind::DomainRestarted {
@@ -370,7 +370,7 @@ impl Member {
         let is_clean = matches!(cause, Cause::Exit { status: 0 });
         self.failed = !is_clean && !self.leaves_as_asked(end);
         if self.failed {
-            self.note_fault(cause, snapshot, vcpu, uptime, world);
+            self.note_fault((cause, snapshot), vcpu, (self.ended, uptime), world);
             if end != End::Killed
                 && let Some(fault) = self.history.last()
             {
@@ -395,15 +395,15 @@ impl Member {
 
     fn note_fault(
         &mut self,
-        cause: &Cause,
-        snapshot: &Snapshot,
+        (cause, snapshot): (&Cause, &Snapshot),
         vcpu: u32,
-        uptime: Duration,
+        (ended, uptime): (Instant, Duration),
         world: World<'_>,
     ) {
         let circumstances = Circumstances {
             epoch: self.epoch,
             vcpu,
+            ended_micros: now_micros().saturating_sub(micros(ended.elapsed())),
             uptime_micros: micros(uptime),
             restarts: self.restarts(),
         };
@@ -529,6 +529,13 @@ impl Member {
             Phase::Down(_) => return Err(self.wrong_state(Operation::Kill)),
         }
         Ok(())
+    }
+
+    /// Harms the guest, if it runs; if not, the injection is dropped, which is an answer.
+    pub fn inject(&self, injection: Injection) {
+        if matches!(self.phase, Phase::Running) {
+            self.domain.inject(injection);
+        }
     }
 
     /// Makes the domain stand still.

@@ -252,6 +252,12 @@ impl Nucleus {
             Request::Resume { domain, answer } => {
                 drop(answer.send(find(members, &domain).and_then(|member| member.resume(world))));
             }
+            Request::Inject { domain, injection } => {
+                // One that is not there answers by dropping the injection.
+                if let Ok(member) = find(members, &domain) {
+                    member.inject(injection);
+                }
+            }
             Request::Stop { answer } => {
                 self.stop("an operator asked for it");
                 drop(answer.send(Ok(())));

@@ -68,12 +68,25 @@ pub fn run(manifest: Manifest, options: RunOptions) -> Result<(), SystemError> {
 
 /// Ends a system that [`run_with`] runs.
 #[derive(Clone, Debug)]
-pub struct Stop(ControlHandle);
+pub struct Stop {
+    handle: ControlHandle,
+    journal: Arc<Journal>,
+}
 
 impl Stop {
     /// Asks for the end; [`run_with`] returns soon after.
     pub fn stop(&self) {
-        self.0.stop();
+        self.handle.stop();
+    }
+
+    /// The nucleus, for orders that no control API takes.
+    pub(crate) const fn handle(&self) -> &ControlHandle {
+        &self.handle
+    }
+
+    /// What happens.
+    pub(crate) fn journal(&self) -> &Journal {
+        &self.journal
     }
 }
 
@@ -118,10 +131,11 @@ pub fn run_with(
     let (nucleus, ends) = assembly::assemble(&manifest, &images, parts, requested)?;
     let wake = Arc::new(move || signal(&news));
     let handle = ControlHandle::new(requests, wake);
-    let server = Server::start(claim, handle.clone(), journal)?;
+    let stop = Stop { handle: handle.clone(), journal: journal.clone() };
+    let server = Server::start(claim, handle, journal)?;
 
     let result = std::thread::scope(|scope| {
-        scope.spawn(|| host(ends, Stop(handle)));
+        scope.spawn(|| host(ends, stop));
         event_loop::run(nucleus)
     });
     server.stop();

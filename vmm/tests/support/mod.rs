@@ -104,6 +104,7 @@ impl Nucleus {
                 }
                 // There are none, so nothing can be said of any.
                 Request::Letters(_) => (),
+                Request::Inject { .. } => panic!("a route of the API harms guests"),
                 Request::Stop { answer } => {
                     drop(answer.send(Ok(())));
                     break;
