@@ -73,7 +73,8 @@ fn json_of_an_event_is_flat() {
     let event = Event { seq: 7, time: 1, domain: Some("kv".into()), kind };
     let json = serde_json::to_value(&event).unwrap();
     let expected = serde_json::json!({
-        "seq": 7, "time": 1, "domain": "kv", "kind": "domain-restarted", "epoch": 2, "micros": 90
+        "seq": 7, "time": 1, "domain": "kv", "kind": "domain-restarted", "epoch": 2, "origin": "checkpoint",
+        "micros": 90
     });
     assert_eq!(json, expected);
     assert_eq!(serde_json::from_value::<Event>(json).unwrap(), event);
