@@ -177,6 +177,10 @@ impl World {
 
     fn talk(&mut self) {
         self.replies.clear();
+        // What the client has in hand is no part of a fresh pool.
+        for loan in std::mem::take(&mut self.client_loans) {
+            self.calls.client_mut().give_back(loan);
+        }
         self.calls.settle_answers();
         while let Some(request) = self.server.poll().expect("an honest client") {
             self.server.forget(request);

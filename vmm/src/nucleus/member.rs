@@ -301,7 +301,11 @@ impl Member {
     fn vcpu_ended(&mut self, cause: Cause, snapshot: Box<Snapshot>, vcpu: u32, world: World<'_>) {
         if self.domain.blueprint().plan.vcpus == 1 {
             // Nobody else has to stand still first, whatever was under way.
-            return self.conclude(Purpose::Ended { cause, snapshot, vcpu }, None, world);
+            let purpose = match self.phase {
+                Phase::Parking { purpose: Purpose::Recall, .. } => Purpose::Recall,
+                _ => Purpose::Ended { cause, snapshot, vcpu },
+            };
+            return self.conclude(purpose, None, world);
         }
         let ended = Purpose::Ended { cause, snapshot, vcpu };
         match &mut self.phase {
@@ -451,10 +455,8 @@ impl Member {
             Phase::Parking { purpose: purpose @ (Purpose::Pause | Purpose::Recall), .. } => {
                 *purpose = Purpose::Kill { cause };
             }
-            Phase::Parking { .. } => (),
-            Phase::Down(_) => {
-                self.notices.push(Notice::Ended { end: End::Killed, uptime: Duration::ZERO });
-            }
+            // It ends already, or has ended, and the supervisor is about to be told.
+            Phase::Parking { .. } | Phase::Down(_) => (),
         }
     }
 

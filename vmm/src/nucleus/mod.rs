@@ -215,10 +215,11 @@ impl Nucleus {
                 member.reported(report.vcpu, report.kind, world);
             }
         }
+        self.settle();
         while let Ok(request) = self.requests.try_recv() {
             self.obey(request);
+            self.settle();
         }
-        self.settle();
     }
 
     /// Answers one request of the control API. A client that no longer waits is no concern.
