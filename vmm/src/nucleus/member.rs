@@ -368,7 +368,7 @@ impl Member {
         let uptime = self.ended - self.started;
         let end = match end_of(cause) {
             // It did what somebody else wanted, not what its own work had come to.
-            End::Clean if self.misled => End::Killed,
+            End::Clean if self.leaving || self.misled => End::Killed,
             end => end,
         };
         let is_clean = matches!(cause, Cause::Exit { status: 0 });
