@@ -41,7 +41,7 @@ pub fn epoch() -> u32 {
 /// Whether the server is asked to end. When it next waits for a message, and there is none, it
 /// does so with status 0.
 pub fn is_stopping() -> bool {
-    page().stopping.load(Relaxed) != 0
+    page().stopping.load(Relaxed) == epoch()
 }
 
 /// Fresh random bytes for this incarnation. Whoever draws on them before the server is

@@ -2,6 +2,7 @@
 //! in which order all start and stop, and what a hang is.
 
 use atoll_tests::control::until;
+use atoll_tests::environment::rounds;
 use atoll_tests::records::is_event;
 use atoll_tests::{Lines, Place, System};
 use serde_json::Value;
@@ -192,4 +193,16 @@ fn a_server_that_is_never_ready_has_failed() {
     let records: &dyn Fn(&Value) -> bool = &|record| is_event(record, "a", "domain-backing-off");
     system.records().after(0, "a pause", records);
     assert_eq!(client(&system, "b").ask("ping"), "pong");
+}
+
+#[test]
+fn orders_that_cross_each_other_leave_the_domain_up() {
+    let Some(system) = System::start(&manifest("", &[("a", "")])) else { return };
+    // Some are refused, because the last one is being obeyed; none may be the last word.
+    let verbs = ["kill", "restart", "restart", "kill"];
+    for verb in verbs.iter().cycle().take(rounds(400, 40)) {
+        system.http("POST", &format!("/v1/domains/a/{verb}"));
+    }
+    until("the domain to run", || (system.state("a") == "running").then_some(()));
+    assert_eq!(client(&system, "a").ask("ping"), "pong");
 }

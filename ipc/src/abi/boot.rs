@@ -55,7 +55,8 @@ pub struct BootPage {
     pub arguments: u32,
     /// Bytes of all arguments.
     pub arguments_len: u32,
-    /// Not 0 once the server is asked to end: when it has answered what it has.
+    /// The incarnation that is asked to end, when it has answered what it has; 0 if none is. (The
+    /// word may still name an earlier one: the order crossed with that one's end.)
     pub stopping: AtomicU32,
 }
 

@@ -199,23 +199,14 @@ impl Domain {
         self.shared.licence.take();
     }
 
-    /// Asks the server to end when it has answered what it has.
-    pub fn ask_to_stop(&self) {
-        self.tell_stopping(1);
-        signal(&self.shared.blueprint.wake);
-    }
-
-    /// Takes [`Domain::ask_to_stop`] back, if the server has not heard it yet.
-    pub fn ask_to_go_on(&self) {
-        self.tell_stopping(0);
-    }
-
-    fn tell_stopping(&self, stopping: u32) {
+    /// Asks the server to end when it has answered what it has, if it is in that incarnation.
+    pub fn ask_to_stop(&self, epoch: u32) {
         let Shared { memory, blueprint, .. } = &*self.shared;
         let at = BOOT + std::mem::offset_of!(BootPage, stopping) as u64;
-        if let Err(error) = memory.write(at, &stopping.to_le_bytes()) {
-            log::error!("{}: it cannot be told whether to stop: {error}", blueprint.name);
+        if let Err(error) = memory.write(at, &epoch.to_le_bytes()) {
+            log::error!("{}: it cannot be told to stop: {error}", blueprint.name);
         }
+        signal(&blueprint.wake);
     }
 
     /// How often the server said that it is alive; its own word.
@@ -224,9 +215,9 @@ impl Domain {
         memory.control(blueprint.plan.control(0)).map_or(0, |page| page.heartbeats.load(Relaxed))
     }
 
-    /// Ends the incarnation as a crash does. Only for a domain with one vCPU, which runs.
-    pub fn kill(&self) {
-        self.order(0, Order::Kill);
+    /// Ends that incarnation as a crash does, if it still runs. Only for a domain with one vCPU.
+    pub fn kill(&self, epoch: u32) {
+        self.order(0, Order::Kill { epoch });
     }
 
     /// Does harm to the guest on vCPU 0, if it runs.
@@ -273,7 +264,11 @@ impl Domain {
         let handle = &self.vcpus[vcpu];
         let interrupts = matches!(
             order,
-            Order::Park { .. } | Order::Kill | Order::Core(_) | Order::Inject(_) | Order::Quit
+            Order::Park { .. }
+                | Order::Kill { .. }
+                | Order::Core(_)
+                | Order::Inject(_)
+                | Order::Quit
         );
         // A thread that has ended has said so.
         if handle.orders.send(order).is_err() {

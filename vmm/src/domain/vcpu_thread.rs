@@ -64,8 +64,11 @@ pub enum Order {
         /// Tells this order's answer from an earlier one's.
         ticket: u32,
     },
-    /// End the incarnation as a crash does.
-    Kill,
+    /// End the incarnation as a crash does, unless it is another one.
+    Kill {
+        /// The one that is meant.
+        epoch: u32,
+    },
     /// Run on from where it was parked.
     Resume,
     /// Tell a core file where it stands, and stand still until that is written.
@@ -226,7 +229,7 @@ impl VcpuThread {
                 Order::Start { epoch, origin } => self.start(&mut vcpu, epoch, origin)?,
                 Order::Resume => (),
                 // It has ended already, and said so; who stands still is not to be harmed.
-                Order::Kill | Order::Inject(_) => continue,
+                Order::Kill { .. } | Order::Inject(_) => continue,
                 // Parked already: the nucleus waits for the answer all the same.
                 Order::Park { ticket } => {
                     self.report(ReportKind::Parked { ticket, snapshot: self.snapshot(&vcpu)? });
@@ -422,7 +425,9 @@ impl VcpuThread {
         loop {
             return Ok(match self.orders.try_recv() {
                 Ok(Order::Park { ticket }) => Some(Stop::Parked { ticket }),
-                Ok(Order::Kill) => Some(Stop::Ended(Cause::Killed)),
+                Ok(Order::Kill { epoch }) if epoch == self.shared.epoch.load(Relaxed) => {
+                    Some(Stop::Ended(Cause::Killed))
+                }
                 Ok(Order::Quit) | Err(mpsc::TryRecvError::Disconnected) => Some(Stop::Quit),
                 // One interruption may have been for this order and for the next.
                 Ok(Order::Core(seat)) => {
@@ -435,8 +440,10 @@ impl VcpuThread {
                     let _ = injection.answer.send(injected);
                     continue;
                 }
-                // A running vCPU is neither started nor resumed.
-                Ok(Order::Start { .. } | Order::Resume) | Err(mpsc::TryRecvError::Empty) => None,
+                // Its incarnation ended before it could be killed; and a running vCPU is neither
+                // started nor resumed. The next order may have come with this one's interruption.
+                Ok(Order::Kill { .. } | Order::Start { .. } | Order::Resume) => continue,
+                Err(mpsc::TryRecvError::Empty) => None,
             });
         }
     }

@@ -31,7 +31,7 @@ use crate::manifest::RestartFrom;
 use crate::supervisor::{Action, Ending, Supervisor};
 
 pub use links::{Link, Links, Party};
-pub use member::Member;
+pub use member::{Member, Notices};
 use member::{Notice, World};
 pub use watchdog::Watchdog;
 
@@ -47,6 +47,8 @@ pub struct Nucleus {
     pub host: HostKind,
     /// Its domains, by number.
     pub members: Vec<Member>,
+    /// What happened to them that the supervisor is to know.
+    pub notices: Notices,
     /// Its channels.
     pub links: Links,
     /// What its servers died of, and a way to send it again.
@@ -123,18 +125,9 @@ impl Nucleus {
     /// of both.
     fn settle(&mut self) {
         self.obey_supervisor();
-        loop {
-            let mut told = false;
-            for domain in 0..self.members.len() {
-                for notice in self.members[domain].take_notices() {
-                    self.tell(domain, notice);
-                    self.obey_supervisor();
-                    told = true;
-                }
-            }
-            if !told {
-                return;
-            }
+        while let Some((domain, notice)) = self.notices.take() {
+            self.tell(domain as usize, notice);
+            self.obey_supervisor();
         }
     }
 
@@ -151,9 +144,7 @@ impl Nucleus {
             Notice::Ready => self.supervisor.ready(domain, now),
             Notice::Ended { end, uptime } => self.supervisor.ended(domain, end, uptime, now),
             Notice::WentAhead { end, uptime } => {
-                if self.supervisor.went_ahead(domain, end, uptime, now) {
-                    self.members[domain].stands();
-                } else {
+                if !self.supervisor.went_ahead(domain, end, uptime, now) {
                     self.members[domain].recall();
                 }
             }
@@ -162,7 +153,7 @@ impl Nucleus {
     }
 
     fn act(&mut self, action: Action) {
-        let world = World { links: &self.links, journal: &self.journal };
+        let world = World { links: &self.links, journal: &self.journal, notices: &self.notices };
         match action {
             Action::Start { domain, from } => {
                 let origin = match from {
@@ -207,15 +198,18 @@ impl Nucleus {
         }
     }
 
+    /// What is decided of one report must be decided before the next one is looked at: that one
+    /// may be of an incarnation which, by then, is not to be.
     fn read_news(&mut self) {
         drop(self.news.read());
         while let Ok(report) = self.reports.try_recv() {
-            let world = World { links: &self.links, journal: &self.journal };
+            let world =
+                World { links: &self.links, journal: &self.journal, notices: &self.notices };
             if let Some(member) = self.members.get_mut(report.domain as usize) {
                 member.reported(report.vcpu, report.kind, world);
             }
+            self.settle();
         }
-        self.settle();
         while let Ok(request) = self.requests.try_recv() {
             self.obey(request);
             self.settle();
@@ -224,7 +218,7 @@ impl Nucleus {
 
     /// Answers one request of the control API. A client that no longer waits is no concern.
     fn obey(&mut self, request: Request) {
-        let world = World { links: &self.links, journal: &self.journal };
+        let world = World { links: &self.links, journal: &self.journal, notices: &self.notices };
         let members = &mut self.members;
         match request {
             Request::Status { answer } => drop(answer.send(Ok(self.status()))),
@@ -237,7 +231,7 @@ impl Nucleus {
             Request::Core { domain, answer } => self.core_file(domain, answer),
             Request::Kill { domain, answer } => {
                 let result = find(members, &domain).and_then(|member| {
-                    let epoch = member.epoch.into();
+                    let epoch = member.epoch().into();
                     member.kill(Cause::Killed)?;
                     self.journal.event(Some(&domain), EventKind::DomainKilled { epoch });
                     Ok(())
@@ -288,7 +282,7 @@ impl Nucleus {
         let image = member.domain.blueprint().image.name();
         let names = Names {
             program: format!("{image}.elf"),
-            line: format!("{}/{domain}, epoch {}, image {image}", self.name, member.epoch),
+            line: format!("{}/{domain}, epoch {}, image {image}", self.name, member.epoch()),
         };
         let deliver = |file: Result<_, CoreError>| {
             let refusal = |error: CoreError| Refusal::NoCore { domain, why: error.to_string() };
@@ -356,7 +350,7 @@ fn describe(member: &Member) -> DomainStatus {
         id: member.id(),
         image: blueprint.image.name().to_string(),
         state: member.state(),
-        epoch: member.epoch.into(),
+        epoch: member.epoch().into(),
         restarts: member.restarts(),
         faults: member.faults,
         memory_bytes: member.domain.memory_bytes(),

@@ -48,7 +48,7 @@ impl Watchdog {
         let member = &mut members[self.domain];
         let mut load = links.load(member.id());
         load.progress = load.progress.wrapping_add(member.domain.heartbeats());
-        load.epoch = member.epoch;
+        load.epoch = member.epoch();
         if load != self.seen || !load.is_waited_for || !member.is_running() {
             (self.seen, self.since) = (load, now);
         } else if now - self.since >= self.limit {

@@ -30,7 +30,7 @@ use crate::machine::plan::Plan;
 use crate::machine::shared_page::SharedPage;
 use crate::manifest::{self, DomainName, Manifest, OnCrash, PortRef, Wait};
 use crate::nucleus::letters::{PostOffice, Sender};
-use crate::nucleus::{Link, Links, Member, Nucleus, Party, Watchdog};
+use crate::nucleus::{Link, Links, Member, Notices, Nucleus, Party, Watchdog};
 use crate::supervisor::Supervisor;
 
 /// How long a wait spins if the host's cost of a sleep could not be measured.
@@ -120,6 +120,7 @@ pub fn assemble(
         host: if hardware { HostKind::Hardware } else { HostKind::Software },
         supervisor,
         members,
+        notices: Notices::default(),
         links: Links::new(assembly.links),
         post_office: assembly.post_office,
         gateways,
