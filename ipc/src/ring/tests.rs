@@ -9,7 +9,9 @@ use std::vec;
 use std::vec::Vec;
 
 use super::*;
+use crate::record::{self, Head, ITEM, Item, Kind};
 use crate::support::{HeapRing, each, pattern};
+use crate::words::WORD;
 
 const SECRET: u64 = 0x00c0_ffee;
 /// The smallest data area, so that each test goes round it many times.

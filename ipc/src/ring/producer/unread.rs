@@ -1,8 +1,6 @@
 //! A producer whose consumer has died: what of the ring the next one can read.
 
-use core::cell::Cell;
-
-use crate::record::{self, ALIGN, HeadBits, Item, Kind, LINE, request};
+use crate::record::{ALIGN, HeadBits, Item, Kind, LINE, request};
 use crate::ring::{Consumer, Memory, Place, Producer, Record};
 use crate::sync::spin_loop;
 
@@ -96,16 +94,7 @@ impl<M: Memory> Producer<M> {
 
     /// A consumer's view of the ring, which leaves no trace.
     fn reader_at(&self, position: u64) -> Consumer<&M> {
-        Consumer {
-            memory: &self.memory,
-            geometry: self.geometry,
-            key: self.key,
-            generation: self.generation,
-            cursor: position,
-            head: position,
-            largest: record::size(0, self.longest),
-            released: Cell::new(false),
-        }
+        Consumer::unseen(&self.memory, (self.key, self.generation), position)
     }
 }
 
