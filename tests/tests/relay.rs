@@ -210,3 +210,18 @@ fn a_client_without_its_channel_says_what_is_missing() {
     let message = fault["message"].as_str().unwrap();
     assert!(message.starts_with("the manifest gives this front no channel `next`"), "{message}");
 }
+
+/// Nothing is in service when they end, so nothing may fail: however far a new incarnation has come
+/// when its neighbour's begins.
+#[test]
+fn a_call_behind_restarts_of_idle_servers_is_served() {
+    let Some(system) = System::start(CHAIN) else { return };
+    let mut front = Lines::connect(&system.gateway("front:lines"));
+    for n in 0..rounds(200, 10) {
+        for domain in [&["relay", "echo"][..], &["echo"], &["relay", "echo", "front"]][n % 3] {
+            system.renew(domain, "kill");
+        }
+        let line = format!("call {n}");
+        assert_eq!(front.ask(&line), line);
+    }
+}
