@@ -129,6 +129,9 @@ pub(super) enum Benchmark {
     /// Measure cold starts: from nothing to the first reply of every domain
     #[command(long_about = BOOT_ABOUT, after_long_help = BOOT_EXAMPLES)]
     Boot(BootArgs),
+    /// Measure a storm of kills: what becomes of throughput, and of every request
+    #[command(long_about = STORM_ABOUT, after_long_help = STORM_EXAMPLES)]
+    Storm(StormArgs),
 }
 
 const RESTART_ABOUT: &str = "\
@@ -219,12 +222,66 @@ pub(super) struct LivesArgs {
     /// The program that measures processes beside Atoll
     #[arg(long, value_name = "PROGRAM", env = "ATOLL_PEERS")]
     pub(super) peers: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) outlet: OutletArgs,
+}
+
+/// What becomes of findings.
+#[derive(Debug, clap::Args)]
+pub(super) struct OutletArgs {
     /// Put pictures into this directory, each as SVG and as PNG
     #[arg(long, value_name = "DIR")]
     pub(super) plot: Option<PathBuf>,
     /// Fail if a bar is missed or a case fails
     #[arg(long)]
     pub(super) strict: bool,
+}
+
+const STORM_ABOUT: &str = "\
+Measure a storm of kills: what becomes of throughput, and of every single request.
+
+A system of this command's own runs kv. Connections to its gateway send numbered requests (SET, GET, \
+INCR, ECHO), several at a time, and check each reply; all the while, in every other stretch of time, kv \
+is killed at a steady pace, as `vmm kill` does. The connections outlive that. Each request must have one \
+definite outcome: its reply, or an error that says that the server restarted. A reply that belongs to \
+another request, and an INCR that counted twice or not at all, are found by their numbers.
+
+Throughput is compared round by round: half of a round is without kills. A bar that is missed does not \
+make the command fail, unless --strict is given.";
+
+const STORM_EXAMPLES: &str = "\
+Examples:
+  Ten seconds, half of them with a hundred kills a second:
+    vmm bench storm --images target/images
+
+  A minute of kills (and one without), for the record:
+    vmm bench storm --images target/images --seconds 60 --plot plots
+
+  Whether every request had one outcome, for a script:
+    vmm bench storm --images target/images --seconds 2 --json | jq '.requests'";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct StormArgs {
+    /// Directory of the images of Atoll's own server kv
+    #[arg(long, value_name = "DIR", env = "ATOLL_IMAGES")]
+    pub(super) images: PathBuf,
+    /// Kill for so many seconds in all, and measure as long without kills
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(super) seconds: u32,
+    /// Divide that into so many rounds
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) rounds: u32,
+    /// Kill so often
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) kills_per_second: u32,
+    /// Load kv through so many connections
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(super) connections: u32,
+    /// Have so many requests of each connection under way
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=500))]
+    pub(super) depth: u32,
+    #[command(flatten)]
+    pub(super) outlet: OutletArgs,
 }
 
 const IPC_ABOUT: &str = "\
