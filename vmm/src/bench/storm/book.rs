@@ -6,8 +6,8 @@
 //!
 //! by turns. A value and what is echoed say which request they belong to, so a reply that is another
 //! request's is told from the right one; and a counter tells a command that was carried out twice,
-//! or not at all, from one that was carried out once. A server that restarts forgets everything; one
-//! that does not, nothing.
+//! or not at all, from one that was carried out once. A server that restarts forgets everything, and
+//! says so only to those whose requests it had in service; so it is counted how often it forgets.
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -45,6 +45,7 @@ pub(super) struct Book {
     /// Which request stored what lies there.
     stored: [Option<u64>; KEYS as usize],
     counter: i64,
+    forgotten: u64,
 }
 
 impl Book {
@@ -56,7 +57,13 @@ impl Book {
             waiting: VecDeque::new(),
             stored: [None; KEYS as usize],
             counter: 0,
+            forgotten: 0,
         }
+    }
+
+    /// How often the server had forgotten what it had counted, and had not said that it restarted.
+    pub(super) const fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// Requests without a reply.
@@ -115,7 +122,10 @@ impl Book {
     fn counted(&mut self, count: i64) -> Fate {
         let before = std::mem::replace(&mut self.counter, count);
         match count {
-            1 => Fate::Good,
+            1 => {
+                self.forgotten += u64::from(before > 0);
+                Fate::Good
+            }
             _ if count == before + 1 => Fate::Good,
             _ if count > before => Fate::Doubled,
             _ => Fate::Lost,
@@ -212,8 +222,20 @@ mod tests {
         };
         use Fate::{Doubled, Good, Lost};
         assert_eq!(counts(&[1, 2, 1, 2]), [Good; 4]);
+        assert_eq!(counts(&[1, 2, 1, 1, 2]), [Good; 5]);
         assert_eq!(counts(&[1, 3]), [Good, Doubled]);
         assert_eq!(counts(&[1, 2, 2]), [Good, Good, Lost]);
+    }
+
+    #[test]
+    fn it_is_known_how_often_a_server_forgets() {
+        let mut book = asked(24);
+        for counter in [Some(1), Some(2), Some(1), None, Some(1), Some(2)] {
+            [OK, Reply::Value(None)].into_iter().for_each(|reply| _ = book.judge(reply));
+            _ = book.judge(counter.map_or(GONE, Reply::Number));
+            _ = book.judge(OK);
+        }
+        assert_eq!(book.forgotten(), 1, "and once it said so");
     }
 
     #[test]

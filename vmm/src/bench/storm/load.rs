@@ -60,20 +60,22 @@ impl<'a> Load<'a> {
     pub(super) fn converse(&self) -> Tally {
         let mut tally = Tally::default();
         for _ in 0..CONNECTIONS_MAX {
-            let waiting = match Talk::begin(self) {
-                Ok(mut talk) => match talk.go_on(self, &mut tally) {
-                    Ok(()) => return tally,
-                    Err(error) => Some((talk.book.waiting() as u64, error)),
-                },
-                Err(error) => Some((0, error)),
-            };
-            if let Some((waiting, error)) = waiting {
-                let fate = fate_at(&error);
-                tally.fates.add(fate, waiting);
-                tally.example.get_or_insert_with(|| error.to_string());
-                if !fate.is_definite() {
-                    return tally;
+            let (waiting, error) = match Talk::begin(self) {
+                Ok(mut talk) => {
+                    let end = talk.go_on(self, &mut tally);
+                    tally.forgotten += talk.book.forgotten();
+                    match end {
+                        Ok(()) => return tally,
+                        Err(error) => (talk.book.waiting() as u64, error),
+                    }
                 }
+                Err(error) => (0, error),
+            };
+            let fate = fate_at(&error);
+            tally.fates.add(fate, waiting);
+            tally.example.get_or_insert_with(|| error.to_string());
+            if !fate.is_definite() {
+                return tally;
             }
         }
         tally

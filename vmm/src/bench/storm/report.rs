@@ -83,20 +83,24 @@ impl Report {
     pub(super) fn new(plan: &Plan, found: Found) -> Self {
         let Found { rounds, placements, orders, tallies } = found;
         let (mut requests, mut gaps, mut failures) = (Fates::default(), Vec::new(), Vec::new());
-        for tally in tallies {
-            match tally {
-                Some(Tally { fates, gaps: ours, example }) => {
-                    requests.add_all(&fates);
-                    gaps.extend(ours);
-                    failures.extend(example);
-                }
-                None => failures.push("a connection panicked".to_owned()),
-            }
-        }
         let restarts: Vec<_> =
             rounds.iter().map(|round| &round.restarts).filter(|times| !times.is_empty()).collect();
         let restarts = Times::of(&restarts);
         let kills = restarts.as_ref().map_or(0, |times| times.count);
+        for tally in tallies {
+            match tally {
+                Some(Tally { fates, gaps: ours, forgotten, example }) => {
+                    requests.add_all(&fates);
+                    gaps.extend(ours);
+                    failures.extend(example);
+                    if forgotten > kills {
+                        let what = "the server forgot what it had";
+                        failures.push(format!("{what} {forgotten} times, in {kills} restarts"));
+                    }
+                }
+                None => failures.push("a connection panicked".to_owned()),
+            }
+        }
         if kills == 0 {
             failures.push(format!("{orders} orders to kill led to no restart"));
         }
@@ -162,7 +166,7 @@ mod tests {
     }
 
     fn tally(fates: Fates) -> Option<Tally> {
-        Some(Tally { fates, gaps: vec![1000], example: None })
+        Some(Tally { fates, gaps: vec![1000], forgotten: 1, example: None })
     }
 
     #[test]
@@ -190,6 +194,15 @@ mod tests {
             assert_eq!(report.bars[1].verdict, Verdict::Missed);
             assert!(!report.is_flawless());
         }
+    }
+
+    #[test]
+    fn a_server_that_forgets_more_often_than_it_restarts_is_a_failure() {
+        let rounds = vec![round(100.0, 90.0, &[5000])];
+        let tallies = vec![Some(Tally { forgotten: 2, ..Tally::default() })];
+        let found = Found { rounds, placements: vec![], orders: 1, tallies };
+        let report = Report::new(&plan(), found);
+        assert_eq!(report.failures, ["the server forgot what it had 2 times, in 1 restarts"]);
     }
 
     #[test]

@@ -91,6 +91,8 @@ pub struct Tally {
     /// Times between the last good reply before a restart and the first one after it, in
     /// nanoseconds.
     pub gaps: Vec<u64>,
+    /// How often the server had restarted since the last reply, and told nobody here.
+    pub forgotten: u64,
     /// The first thing that should not have been.
     pub example: Option<String>,
 }
