@@ -29,6 +29,7 @@
 //! |---|---|
 //! | [`ipc`] | ports to receive on, channels to call through |
 //! | [`stream`] | client connections that a gateway carries |
+//! | [`lines`] | those on which each line is answered with a line |
 //! | [`clock`] | time, without leaving the micro-VM |
 //! | [`boot`] | names, arguments, memory, randomness from the nucleus |
 //! | [`console`] | log lines, through the `log` crate |
@@ -50,6 +51,7 @@ mod memory;
 mod panic;
 mod ready;
 mod server;
+pub mod lines;
 pub mod stream;
 pub mod stubs;
 
