@@ -47,11 +47,11 @@ mod entry;
 mod exits;
 pub mod heap;
 pub mod ipc;
+pub mod lines;
 mod memory;
 mod panic;
 mod ready;
 mod server;
-pub mod lines;
 pub mod stream;
 pub mod stubs;
 
