@@ -29,6 +29,7 @@
 //! |---|---|
 //! | [`ipc`] | ports to receive on, channels to call through |
 //! | [`stream`] | client connections that a gateway carries |
+//! | [`lines`] | those on which each line is answered with a line |
 //! | [`clock`] | time, without leaving the micro-VM |
 //! | [`boot`] | names, arguments, memory, randomness from the nucleus |
 //! | [`console`] | log lines, through the `log` crate |
@@ -46,6 +47,7 @@ mod entry;
 mod exits;
 pub mod heap;
 pub mod ipc;
+pub mod lines;
 mod memory;
 mod panic;
 mod ready;

@@ -94,6 +94,10 @@ impl<R: Region> Client<R> {
             if begins { snapshot.requests() } else { snapshot.spare_requests() };
         let requests = Producer::new(Requests(region.clone()), secret, number);
         let replies = Consumer::new(Replies(region.clone()), secrets.replies, epochs.replies(), 0);
+        if !begins {
+            // The server cannot know yet which ring this is: it may sleep until it hears of it.
+            requests.announce();
+        }
         let lender = Lender::new(size_of_val(region.lent_requests()));
         let (in_service, again) = (InService::new(), Again::nothing());
         Self { region, requests, replies, epochs, turn, in_service, lender, again }

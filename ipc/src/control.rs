@@ -90,6 +90,11 @@ impl Control {
         self.consumer.0.generation.store(0, Release);
     }
 
+    /// Whether the consumer has said that it sleeps, and nobody has woken it since.
+    pub(crate) fn is_consumer_asleep(&self) -> bool {
+        self.waiting.0.asleep.load(Relaxed) != 0
+    }
+
     /// Whether the consumer has gone over to that generation.
     pub(crate) fn is_consumed_in(&self, generation: u32) -> bool {
         self.consumer.0.generation.load(Acquire) == generation

@@ -8,6 +8,7 @@ use std::vec;
 
 use proptest::prelude::*;
 
+use crate::channel::Role;
 use crate::support::{cases, steps};
 use world::{Op, World};
 
@@ -21,9 +22,10 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<usize>().prop_map(|which| Op::Cancel { which }),
         6 => Just(Op::Hear),
         1 => any::<u64>().prop_map(|bits| Op::Notify { bits }),
-        1 => Just(Op::RestartServer),
-        1 => Just(Op::RestartClient),
+        2 => Just(Op::RestartServer),
+        2 => Just(Op::RestartClient),
         1 => (1..400_usize).prop_map(|steps| Op::Live { steps }),
+        3 => prop_oneof![Just(Role::Client), Just(Role::Server)].prop_map(|role| Op::Alone { role }),
     ]
 }
 
@@ -96,4 +98,17 @@ fn both_may_die_at_once_and_the_next_two_understand_each_other() {
     }
     world.settle();
     assert!(world.answered() > 0);
+}
+
+/// The server of a client that has just restarted dies in its turn, and the next one looks, finds
+/// nobody, and sleeps before that client has come so far as to attach.
+#[test]
+fn a_client_that_attaches_late_wakes_the_server_that_waits_for_it() {
+    let mut world = World::new(64, 64);
+    let alone = Op::Alone { role: Role::Server };
+    for op in [Op::RestartClient, Op::RestartServer, alone, Op::Call { length: 8 }] {
+        world.apply(&op);
+    }
+    world.settle();
+    assert_eq!((world.answered(), world.failed()), (1, 0));
 }

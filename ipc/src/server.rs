@@ -423,6 +423,12 @@ impl<R: Region> Server<R> {
         self.requests.declare_asleep();
     }
 
+    /// Whether [`Server::declare_asleep`] stands. If not, nobody will wake the server for what
+    /// comes next.
+    pub fn is_declared_asleep(&self) -> bool {
+        self.region.shared().requests().is_consumer_asleep()
+    }
+
     /// Declares that the server waits for room in the reply ring; try once more after this.
     pub fn declare_starved(&self) {
         self.replies.declare_starved();

@@ -200,6 +200,21 @@ fn two_clients_of_one_server_do_not_get_each_others_answers() {
     assert_eq!(left.ask("and back"), "and back");
 }
 
+/// `echo` waits for messages only. A notification that arrives just before it goes to sleep wakes it
+/// for nothing, and must not hide what comes next.
+#[test]
+fn a_notification_that_nobody_waits_for_hides_no_request() {
+    let Some(system) = System::start(TWO_FRONTS) else { return };
+    let mut left = Lines::connect(&system.gateway("left:lines"));
+    for n in 0..rounds(2000, 20) {
+        left.raw(format!("before {n}\nnotify 1\n").as_bytes());
+        assert_eq!(left.hear(), Some(format!("before {n}")));
+        assert_eq!(left.hear().as_deref(), Some("notified"));
+        let line = format!("behind {n}");
+        assert_eq!(left.ask(&line), line);
+    }
+}
+
 #[test]
 fn a_client_without_its_channel_says_what_is_missing() {
     let manifest = "name = \"alone\"\n[domains.front]\nimage = \"front\"\nrestart = \"never\"\n\
@@ -209,4 +224,19 @@ fn a_client_without_its_channel_says_what_is_missing() {
     let fault = &system.inspect("front")["last_fault"];
     let message = fault["message"].as_str().unwrap();
     assert!(message.starts_with("the manifest gives this front no channel `next`"), "{message}");
+}
+
+/// Nothing is in service when they end, so nothing may fail: however far a new incarnation has come
+/// when its neighbour's begins.
+#[test]
+fn a_call_behind_restarts_of_idle_servers_is_served() {
+    let Some(system) = System::start(CHAIN) else { return };
+    let mut front = Lines::connect(&system.gateway("front:lines"));
+    for n in 0..rounds(200, 10) {
+        for domain in [&["relay", "echo"][..], &["echo"], &["relay", "echo", "front"]][n % 3] {
+            system.renew(domain, "kill");
+        }
+        let line = format!("call {n}");
+        assert_eq!(front.ask(&line), line);
+    }
 }

@@ -16,7 +16,9 @@ use atoll_ipc::ready::{Alert, Ready};
 use atoll_ipc::ring::Control;
 use atoll_ipc::sync::{AtomicU64, Ordering::Relaxed};
 use vm_memory::{FileOffset, MmapRegion};
+use vmm_sys_util::eventfd::EventFd;
 
+use crate::domain::signal;
 use crate::machine::MachineError;
 use crate::machine::memory::memory_file;
 use crate::machine::shared_page::SharedPage;
@@ -149,10 +151,10 @@ impl ChannelMemory {
         word.store(value, Relaxed);
     }
 
-    /// Readies the channel for the next incarnation of one end, which stands still. The other
-    /// end learns of it from the status page; it must be woken. `obituary` says what the last
-    /// incarnation died of, unless it was ended by an order.
-    pub fn restart(&self, role: Role, epoch: u32, obituary: Option<&Obituary>) {
+    /// Readies the channel for the next incarnation of one end, which stands still, and may have
+    /// been gone. The other end learns of it from the status page; it must be woken. `obituary` says
+    /// what the last incarnation died of, unless it was ended by an order.
+    fn restart(&self, role: Role, epoch: u32, obituary: Option<&Obituary>) {
         let mut keeper = self.keeper();
         self.status().renew(fresh_secret());
         match (role, &mut keeper.redelivery) {
@@ -165,6 +167,21 @@ impl ChannelMemory {
                 });
             }
         }
+        self.status().set_gone(role, false);
+    }
+}
+
+/// Readies all channels of a domain, which stands still, for its next incarnation, and wakes the
+/// other ends, whose calls may have met their fate. Each end comes with its role and with what wakes
+/// its peer.
+pub fn restart_all<'a>(
+    ends: impl Iterator<Item = (&'a ChannelMemory, Role, &'a EventFd)>,
+    epoch: u32,
+    obituary: Option<&Obituary>,
+) {
+    for (memory, role, peer) in ends {
+        memory.restart(role, epoch, obituary);
+        signal(peer);
     }
 }
 

@@ -246,8 +246,10 @@ impl Endpoints {
     /// About to sleep until a message comes. The caller must look once more after this.
     pub(super) fn declare_asleep(&mut self) {
         ready_page(READY).declare_asleep();
-        for channel in self.watch.watched().iter() {
-            if let Endpoint::Server(server) = &self.all[channel] {
+        for (channel, endpoint) in self.all.iter().enumerate() {
+            if let Endpoint::Server(server) = endpoint
+                && (self.watch.watched().contains(channel) || !server.is_declared_asleep())
+            {
                 server.declare_asleep();
             }
         }
@@ -255,12 +257,20 @@ impl Endpoints {
         self.sweep();
     }
 
-    /// Takes [`Endpoints::declare_asleep`] back. All flags are up: those with something to say
-    /// are found, and the others will raise their hands.
+    /// Takes [`Endpoints::declare_asleep`] back. Those with something to say are found, and those
+    /// whose flags are up will raise their hands. The others have done so: maybe only to say what
+    /// is not waited for here, as a notification, and maybe before the last look.
     pub(super) fn declare_awake(&mut self) {
         ready_page(READY).declare_awake();
         self.watch.clear();
         self.sweep();
+        for (channel, endpoint) in self.all.iter().enumerate() {
+            if let Endpoint::Server(server) = endpoint
+                && !server.is_declared_asleep()
+            {
+                self.watch.add(channel);
+            }
+        }
     }
 
     /// Channels whose peer sleeps and must be kicked for what happened since last asked.

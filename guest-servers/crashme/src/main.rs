@@ -17,7 +17,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use atoll::boot;
-use atoll::stream::{Connection, Connections};
+use atoll::lines::{Lines, Obey};
+use atoll::stream::Connections;
 
 atoll::server! {
     name: "crashme",
@@ -25,9 +26,6 @@ atoll::server! {
     ports: [CRASH: "crash" stream],
     worker: (worker, 4)
 }
-
-/// Longest line that is kept while its end has not arrived.
-const LINE_MAX: usize = 4096;
 
 /// Turns of the workers, one count for each vCPU.
 static TURNS: [AtomicU64; 4] = [const { AtomicU64::new(0) }; 4];
@@ -50,13 +48,6 @@ struct Shared {
     count: u64,
 }
 
-#[derive(Default)]
-struct Line {
-    input: Vec<u8>,
-    output: Vec<u8>,
-    closing: bool,
-}
-
 fn main() -> u32 {
     let mut connections = Connections::new();
     let mut shared = Shared::default();
@@ -70,47 +61,15 @@ fn main() -> u32 {
     }
     log::info!("ready in epoch {}", boot::epoch());
     loop {
-        connections.serve(CRASH.receive(), &mut shared, |_, _| Line::default());
+        connections.serve(CRASH.receive(), &mut shared, |_, _| Lines::default());
     }
 }
 
-impl Connection<Shared> for Line {
-    fn feed(&mut self, shared: &mut Shared, input: &[u8]) -> usize {
-        for &byte in input {
-            if byte == b'\n' {
-                let line = core::mem::take(&mut self.input);
-                let answer = obey(shared, &String::from_utf8_lossy(&line));
-                self.closing |= answer.is_none();
-                self.output.extend_from_slice(answer.unwrap_or_default().as_bytes());
-                self.output.push(b'\n');
-            } else if self.input.len() < LINE_MAX {
-                self.input.push(byte);
-            }
-        }
-        input.len()
-    }
+impl Obey for Shared {
+    const INTERRUPTED: &str = "restarted";
 
-    fn abort(&mut self, input: &[u8]) {
-        for _ in input.split_inclusive(|&byte| byte == b'\n') {
-            self.output.extend_from_slice(b"restarted\n");
-        }
-        self.closing |= !input.ends_with(b"\n");
-    }
-
-    fn output(&self) -> &[u8] {
-        &self.output
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.output.drain(..count);
-    }
-
-    fn mid_request(&self) -> bool {
-        !self.input.is_empty()
-    }
-
-    fn closing(&self) -> bool {
-        self.closing
+    fn obey(&mut self, line: &[u8]) -> Option<Vec<u8>> {
+        obey(self, &String::from_utf8_lossy(line)).map(String::into_bytes)
     }
 }
 

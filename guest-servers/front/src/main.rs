@@ -20,7 +20,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use atoll::clock::Instant;
-use atoll::stream::{Connection, Connections};
+use atoll::lines::{Lines, Obey};
+use atoll::stream::Connections;
 use atoll::{Channel, IpcError};
 
 atoll::server! {
@@ -31,42 +32,29 @@ atoll::server! {
 
 /// The operation that lines are called and sent with.
 const OPERATION: u16 = 1;
-/// Longest line; of a longer one the rest is dropped.
-const LINE_MAX: usize = 1 << 20;
-/// Output above which a connection's further lines wait until its client has read.
-const OUTPUT_ENOUGH: usize = 256 << 10;
 /// Longer than a chain of servers takes for any answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-#[derive(Default)]
-struct Client {
-    line: Vec<u8>,
-    output: Vec<u8>,
-    closing: bool,
-}
+/// The channel to whom all lines go.
+struct Front(Channel);
 
 fn main() -> u32 {
-    let mut next = match Channel::open("next") {
-        Ok(next) => next,
+    let mut front = match Channel::open("next") {
+        Ok(next) => Front(next),
         Err(error) => panic!("the manifest gives this front no channel `next`: {error}"),
     };
     let mut connections = Connections::new();
     loop {
-        connections.serve(LINES.receive(), &mut next, |_, _| Client::default());
+        connections.serve(LINES.receive(), &mut front, |_, _| Lines::default());
     }
 }
 
-impl Client {
-    fn say(&mut self, line: &[u8]) {
-        self.output.extend_from_slice(line);
-        self.output.push(b'\n');
-    }
+impl Obey for Front {
+    const INTERRUPTED: &str = "error: the front restarted with the line in its hands";
 
-    fn obey(&mut self, next: Channel, line: &[u8]) {
-        match carry_out(next, line) {
-            Ok(answer) => self.say(&answer),
-            Err(error) => self.say(format!("error: {error}").as_bytes()),
-        }
+    fn obey(&mut self, line: &[u8]) -> Option<Vec<u8>> {
+        let said = carry_out(self.0, line);
+        Some(said.unwrap_or_else(|error| format!("error: {error}").into_bytes()))
     }
 }
 
@@ -88,48 +76,4 @@ fn carry_out(next: Channel, line: &[u8]) -> Result<Vec<u8>, IpcError> {
 /// The number that follows a verb, if this is what the line is.
 fn number(line: &[u8], verb: &[u8]) -> Option<u64> {
     core::str::from_utf8(line.strip_prefix(verb)?).ok()?.parse().ok()
-}
-
-impl Connection<Channel> for Client {
-    fn feed(&mut self, next: &mut Channel, input: &[u8]) -> usize {
-        let mut used = 0;
-        while used < input.len() && self.output.len() < OUTPUT_ENOUGH {
-            let rest = &input[used..];
-            let end = rest.iter().position(|&byte| byte == b'\n');
-            let part = &rest[..end.unwrap_or(rest.len())];
-            let room = LINE_MAX - self.line.len();
-            self.line.extend_from_slice(&part[..part.len().min(room)]);
-            used += part.len();
-            if end.is_some() {
-                used += 1;
-                let line = core::mem::take(&mut self.line);
-                self.obey(*next, &line);
-            }
-        }
-        used
-    }
-
-    fn abort(&mut self, input: &[u8]) {
-        for _ in input.split_inclusive(|&byte| byte == b'\n') {
-            self.say(b"error: the front restarted with the line in its hands");
-        }
-        // Nobody knows where the next line begins.
-        self.closing |= !input.ends_with(b"\n");
-    }
-
-    fn output(&self) -> &[u8] {
-        &self.output
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.output.drain(..count);
-    }
-
-    fn mid_request(&self) -> bool {
-        !self.line.is_empty()
-    }
-
-    fn closing(&self) -> bool {
-        self.closing
-    }
 }

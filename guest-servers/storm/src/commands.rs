@@ -27,7 +27,8 @@ use core::time::Duration;
 use atoll::__ipc::channel::Role;
 use atoll::clock::Instant;
 use atoll::ipc::Pending;
-use atoll::stream::{Connection, Connections};
+use atoll::lines::{Lines, Obey};
+use atoll::stream::Connections;
 use atoll::{Channel, IpcError, Port};
 
 use crate::outcome::{Failure, Tally, right};
@@ -50,15 +51,11 @@ pub fn serve(port: Port) -> ! {
     let mut connections = Connections::new();
     let mut client = Client::default();
     loop {
-        connections.serve(port.receive(), &mut client, |_, _| Line::default());
+        connections.serve(port.receive(), &mut client, |_, _| Lines::default());
     }
 }
 
 impl Client {
-    fn obey(&mut self, line: &str) -> String {
-        self.carry_out(line).unwrap_or_else(|error| format!("error: {error:?}"))
-    }
-
     fn carry_out(&mut self, line: &str) -> Result<String, IpcError> {
         let mut words = line.split_whitespace();
         let mut verb = words.next().unwrap_or_default();
@@ -195,54 +192,11 @@ fn setting(words: &SplitWhitespace<'_>, name: &str, default: u64) -> u64 {
     rest.next().and_then(|word| word.parse().ok()).unwrap_or(default)
 }
 
-#[derive(Default)]
-struct Line {
-    input: Vec<u8>,
-    output: Vec<u8>,
-    closing: bool,
-}
+impl Obey for Client {
+    const INTERRUPTED: &str = "aborted";
 
-impl Connection<Client> for Line {
-    fn feed(&mut self, client: &mut Client, input: &[u8]) -> usize {
-        for &byte in input {
-            if byte == b'\n' {
-                let line = core::mem::take(&mut self.input);
-                self.say(&client.obey(&String::from_utf8_lossy(&line)));
-            } else {
-                self.input.push(byte);
-            }
-        }
-        input.len()
-    }
-
-    fn abort(&mut self, input: &[u8]) {
-        for _ in input.split_inclusive(|&byte| byte == b'\n') {
-            self.say("aborted");
-        }
-        // Nobody knows where the next line begins.
-        self.closing |= !input.ends_with(b"\n");
-    }
-
-    fn output(&self) -> &[u8] {
-        &self.output
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.output.drain(..count);
-    }
-
-    fn mid_request(&self) -> bool {
-        !self.input.is_empty()
-    }
-
-    fn closing(&self) -> bool {
-        self.closing
-    }
-}
-
-impl Line {
-    fn say(&mut self, line: &str) {
-        self.output.extend_from_slice(line.as_bytes());
-        self.output.push(b'\n');
+    fn obey(&mut self, line: &[u8]) -> Option<Vec<u8>> {
+        let said = self.carry_out(&String::from_utf8_lossy(line));
+        Some(said.unwrap_or_else(|error| format!("error: {error:?}")).into_bytes())
     }
 }

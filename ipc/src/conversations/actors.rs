@@ -2,10 +2,13 @@
 //! kicked. A kick that is not sent leaves its sleeper asleep, and the conversation unfinished.
 
 use super::world::World;
+use crate::channel::Role;
 
 /// More steps than any conversation here needs; a conversation that takes them all goes in
 /// circles.
 const MANY: usize = 100_000;
+/// Steps in which an end that has nothing to wait for has done all it can.
+const SLICE: usize = 1000;
 
 /// Who is awake. A restart wakes both, as the nucleus does.
 #[derive(Debug)]
@@ -18,6 +21,13 @@ impl Default for Awake {
     fn default() -> Self {
         Self { client: true, server: true }
     }
+}
+
+/// Whose next incarnation has not attached yet. Between a restart and that, anything can happen.
+#[derive(Debug, Default)]
+pub(super) struct Unborn {
+    pub(super) client: bool,
+    pub(super) server: bool,
 }
 
 impl World {
@@ -40,12 +50,25 @@ impl World {
         }
     }
 
+    /// Lets one end run until it sleeps, for as long as a time slice is.
+    pub(super) fn live_alone(&mut self, role: Role) {
+        for _ in 0..SLICE {
+            match role {
+                Role::Client if self.awake.client => self.live_client(),
+                Role::Server if self.awake.server => self.live_server(),
+                _ => return,
+            }
+        }
+    }
+
     pub(super) fn kick_both(&mut self) {
-        self.awake.server |= self.client.must_kick();
-        self.awake.client |= self.server.must_kick();
+        // The dead ask nothing.
+        self.awake.server |= !self.unborn.client && self.client.must_kick();
+        self.awake.client |= !self.unborn.server && self.server.must_kick();
     }
 
     fn live_client(&mut self) {
+        self.attach_client();
         self.client.declare_awake();
         if self.client_works() {
             return;
@@ -67,6 +90,7 @@ impl World {
     }
 
     fn live_server(&mut self) {
+        self.attach_server();
         self.server.declare_awake();
         if self.server_works() {
             return;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::vec;
 use std::vec::Vec;
 
-use super::actors::Awake;
+use super::actors::{Awake, Unborn};
 use crate::channel::{Region, Role, restart_client, restart_server};
 use crate::client::{Client, ClientEvent, Reply, Ticket};
 use crate::message::{IpcError, Status};
@@ -48,6 +48,10 @@ pub(super) enum Op {
     Live {
         steps: usize,
     },
+    /// One end runs until it sleeps, while the other is not given a processor.
+    Alone {
+        role: Role,
+    },
 }
 
 /// A request under way, by the number in its payload.
@@ -65,6 +69,8 @@ pub(super) struct World {
     pub(super) client: Client<HeapChannel>,
     pub(super) server: Server<HeapChannel>,
     pub(super) awake: Awake,
+    /// Restarted, and not at work yet: the new incarnation attaches when it first does something.
+    pub(super) unborn: Unborn,
     client_epoch: u32,
     server_epoch: u32,
     next: u64,
@@ -91,6 +97,7 @@ impl World {
             server: Server::attach(channel.clone()),
             channel,
             awake: Awake::default(),
+            unborn: Unborn::default(),
             client_epoch: 1,
             server_epoch: 1,
             next: 0,
@@ -114,6 +121,7 @@ impl World {
     }
 
     pub(super) fn apply(&mut self, op: &Op) {
+        self.attach_for(op);
         match *op {
             Op::Call { length } => self.ask(Kind::Call, length),
             Op::Exchange { length } => self.ask(Kind::Exchange, length),
@@ -132,6 +140,7 @@ impl World {
             Op::RestartServer => self.restart_server(),
             Op::RestartClient => self.restart_client(),
             Op::Live { steps } => self.live(steps),
+            Op::Alone { role } => self.live_alone(role),
         }
         // Whoever acted by hand is awake, and asks what an end asks before it sleeps.
         match op {
@@ -142,9 +151,38 @@ impl World {
             | Op::Hear => self.awake.client = true,
             Op::Take | Op::Answer { .. } => self.awake.server = true,
             Op::Notify { .. } => self.awake = Awake::default(),
-            Op::RestartServer | Op::RestartClient | Op::Live { .. } => {}
+            Op::RestartServer | Op::RestartClient | Op::Live { .. } | Op::Alone { .. } => {}
         }
         self.kick_both();
+    }
+
+    /// Whoever does something by hand has begun.
+    fn attach_for(&mut self, op: &Op) {
+        match op {
+            Op::Call { .. }
+            | Op::Exchange { .. }
+            | Op::Send { .. }
+            | Op::Cancel { .. }
+            | Op::Hear => self.attach_client(),
+            Op::Take | Op::Answer { .. } => self.attach_server(),
+            Op::Notify { .. } => {
+                self.attach_client();
+                self.attach_server();
+            }
+            Op::RestartServer | Op::RestartClient | Op::Live { .. } | Op::Alone { .. } => {}
+        }
+    }
+
+    pub(super) fn attach_client(&mut self) {
+        if std::mem::take(&mut self.unborn.client) {
+            self.client = Client::attach(self.channel.clone());
+        }
+    }
+
+    pub(super) fn attach_server(&mut self) {
+        if std::mem::take(&mut self.unborn.server) {
+            self.server = Server::attach(self.channel.clone());
+        }
     }
 
     /// The client wants to send something with at least a number in it.
@@ -301,13 +339,18 @@ impl World {
         self.server_epoch += 1;
         self.channel.status().renew(u64::from(self.server_epoch));
         restart_server(&self.channel, self.server_epoch);
-        self.server = Server::attach(self.channel.clone());
+        self.unborn.server = true;
+        self.lose_with_both();
+        self.awake = Awake::default();
+    }
+
+    /// What a dead client has sent, no server takes that begins now.
+    fn lose_with_both(&mut self) {
         for (&id, sent) in &self.sent {
             if sent.client_epoch != self.client_epoch && !self.taken.contains(&id) {
                 self.lost_with_both.insert(id);
             }
         }
-        self.awake = Awake::default();
     }
 
     fn restart_client(&mut self) {
@@ -317,7 +360,10 @@ impl World {
         self.client_epoch += 1;
         self.channel.status().renew(u64::from(self.client_epoch) << 32);
         restart_client(&self.channel, self.client_epoch);
-        self.client = Client::attach(self.channel.clone());
+        self.unborn.client = true;
+        if self.unborn.server {
+            self.lose_with_both();
+        }
         self.awake = Awake::default();
     }
 

@@ -11,7 +11,7 @@ use atoll_ipc::client::{Client, ClientEvent};
 use atoll_ipc::message::{IpcError, Status as Fate};
 use atoll_ipc::record::RequestKind;
 use atoll_ipc::ring::MIN_WORDS;
-use atoll_ipc::server::Server;
+use atoll_ipc::server::{Request, Server};
 use atoll_ipc::sync::Ordering::Relaxed;
 use loom::thread;
 
@@ -154,6 +154,25 @@ fn end_of(
     }
 }
 
+/// A server's next request, which comes.
+fn next_of(server: &mut Server<HeapChannel>) -> Request {
+    loop {
+        match server.poll().unwrap() {
+            Some(request) => return request,
+            None => thread::yield_now(),
+        }
+    }
+}
+
+/// Answers a client that may not have heard of this server yet.
+fn answer(server: &mut Server<HeapChannel>, mut request: Request, fate: Fate) {
+    while let Err((again, error)) = server.reply(request, fate, 0, |_| ()) {
+        assert_eq!(error, IpcError::Full, "the client has not come over yet");
+        request = again;
+        thread::yield_now();
+    }
+}
+
 #[test]
 fn loom_a_server_that_dies_between_taking_and_answering_ends_the_call_once() {
     channel_model(Some(4), || {
@@ -165,18 +184,9 @@ fn loom_a_server_that_dies_between_taking_and_answering_ends_the_call_once() {
             let _in_service = server.poll().unwrap().unwrap();
             restart_server(&channel, 2);
             let mut server = Server::attach(channel);
-            let mut request = loop {
-                match server.poll().unwrap() {
-                    Some(request) => break request,
-                    None => thread::yield_now(),
-                }
-            };
+            let request = next_of(&mut server);
             assert_eq!(request.operation(), 2, "what was taken is not taken again");
-            while let Err((again, error)) = server.reply(request, Fate::Denied, 0, |_| ()) {
-                assert_eq!(error, IpcError::Full, "the client has not come over yet");
-                request = again;
-                thread::yield_now();
-            }
+            answer(&mut server, request, Fate::Denied);
         });
         // Concurrent with the death: before it, in the middle of it, or after it.
         let unread = calls.start(2, 0, |_| ()).unwrap();
@@ -208,17 +218,13 @@ fn loom_a_request_that_is_delivered_again_is_answered_once_or_not_delivered() {
                 let mut server = Server::attach(channel);
                 let mut left = if answers { 1 } else { 2 };
                 while left > 0 {
-                    let Some(mut request) = server.poll().unwrap() else {
+                    let Some(request) = server.poll().unwrap() else {
                         thread::yield_now();
                         continue;
                     };
                     assert_eq!(request.operation(), 3 - left, "in order, and none twice");
                     assert_eq!(server.redeliveries(&request), u32::from(left == 2));
-                    while let Err((again, error)) = server.reply(request, Fate::Ok, 0, |_| ()) {
-                        assert_eq!(error, IpcError::Full, "the client has not come over yet");
-                        request = again;
-                        thread::yield_now();
-                    }
+                    answer(&mut server, request, Fate::Ok);
                     left -= 1;
                 }
             });
@@ -246,18 +252,9 @@ fn loom_a_poisoned_call_ends_so_once_while_its_client_goes_on() {
                 restart_server_again(&channel, epoch, &mut fates, Death::Own, |_| ());
             }
             let mut server = Server::attach(channel);
-            let mut request = loop {
-                match server.poll().unwrap() {
-                    Some(request) => break request,
-                    None => thread::yield_now(),
-                }
-            };
+            let request = next_of(&mut server);
             assert_eq!(request.operation(), 2, "what is poisoned is not delivered");
-            while let Err((again, error)) = server.reply(request, Fate::Ok, 0, |_| ()) {
-                assert_eq!(error, IpcError::Full, "the client has not come over yet");
-                request = again;
-                thread::yield_now();
-            }
+            answer(&mut server, request, Fate::Ok);
         });
         let second = calls.start(2, 0, |_| ()).unwrap();
         assert_eq!(end_of(&mut calls, first), Err(IpcError::Poisoned));
@@ -279,16 +276,12 @@ fn loom_a_server_that_destroys_what_it_has_not_read_and_dies_leaves_no_call_wait
             let mut server = Server::attach(channel);
             let mut last = 0;
             while last != 2 {
-                let Some(mut request) = server.poll().unwrap() else {
+                let Some(request) = server.poll().unwrap() else {
                     thread::yield_now();
                     continue;
                 };
                 last = request.operation();
-                while let Err((again, error)) = server.reply(request, Fate::Denied, 0, |_| ()) {
-                    assert_eq!(error, IpcError::Full, "the client has not come over yet");
-                    request = again;
-                    thread::yield_now();
-                }
+                answer(&mut server, request, Fate::Denied);
             }
         });
         // Sent before the death, in the middle of it, or after it.
@@ -371,7 +364,7 @@ fn loom_room_that_is_given_silently_wakes_its_producer_when_the_client_asks_at_l
 fn wait_for_room(
     mut server: Server<HeapChannel>,
     mut client: Client<HeapChannel>,
-    mut request: atoll_ipc::server::Request,
+    mut request: Request,
 ) {
     let bell = Arc::new(Bell::default());
     let theirs = bell.clone();

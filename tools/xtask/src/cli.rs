@@ -151,6 +151,12 @@ pub enum Bench {
     /// options, described by `cargo xtask bench boot -- --help`.
     #[command(after_help = BOOT_HELP)]
     Boot(BenchVmmArgs),
+    /// A storm of kills: throughput under a hundred of them a second, and the fate of every request
+    ///
+    /// Builds the VMM and the images, and runs `vmm bench storm` on them with what follows: its
+    /// options, described by `cargo xtask bench storm -- --help`.
+    #[command(after_help = STORM_HELP)]
+    Storm(BenchVmmArgs),
     /// Message passing beside its peers: round trips, throughput, sleeping and waking
     ///
     /// Builds the VMM, the peers and the images, and runs `vmm bench ipc` on them with what follows: its
@@ -170,6 +176,12 @@ Examples:
   cargo xtask bench boot
   cargo xtask bench boot --domains 1,1000 --rounds 10
   cargo xtask bench boot --plot docs/plots --json > boot.json";
+
+const STORM_HELP: &str = "\
+Examples:
+  cargo xtask bench storm
+  cargo xtask bench storm --seconds 60 --rounds 10
+  cargo xtask bench storm --plot docs/plots --json > storm.json";
 
 const IPC_HELP: &str = "\
 Some of the options of `vmm bench ipc`:
@@ -236,13 +248,14 @@ mod tests {
             let line = [&["cargo xtask", "bench", which], line].concat();
             match Cli::try_parse_from(line).unwrap().command {
                 Command::Bench(BenchArgs {
-                    which: Bench::Ipc(vmm) | Bench::Restart(vmm) | Bench::Boot(vmm),
+                    which:
+                        Bench::Ipc(vmm) | Bench::Restart(vmm) | Bench::Boot(vmm) | Bench::Storm(vmm),
                 }) => vmm.vmm,
                 other => panic!("{which}: {other:?}"),
             }
         };
         let asked = ["--rounds", "3", "--quick", "--plot", "docs/plots", "--json"];
-        for which in ["ipc", "restart", "boot"] {
+        for which in ["ipc", "restart", "boot", "storm"] {
             assert_eq!(options(which, &asked), asked);
             assert_eq!(options(which, &[&["--"][..], &asked].concat()), asked);
             assert!(options(which, &[]).is_empty());

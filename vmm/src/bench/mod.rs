@@ -29,6 +29,7 @@
 //! | `embed` | a system inside this process, to be measured from outside |
 //! | [`mod@restart`] | what a crash costs: a benchmark of its own |
 //! | [`mod@boot`] | what a cold start costs: another |
+//! | [`mod@storm`] | what many kills cost those who go on asking: another |
 //!
 //! Each case is measured once a round, and rounds follow each other, so that whatever else goes on
 //! here disturbs all alike. A probe before and after each measurement tells how far apart the two
@@ -58,5 +59,6 @@ pub mod report;
 pub mod restart;
 pub mod selection;
 pub mod statistics;
+pub mod storm;
 pub mod subject;
 pub mod wire;

@@ -3,6 +3,7 @@
 mod boot;
 mod lives;
 mod restart;
+mod storm;
 mod text;
 
 use std::io::Write;
@@ -39,6 +40,7 @@ pub(super) fn bench(
         Benchmark::Ipc(args) => ipc(args, json, out),
         Benchmark::Restart(args) => restart::restart(args, json, out),
         Benchmark::Boot(args) => boot::boot(args, json, out),
+        Benchmark::Storm(args) => storm::storm(args, json, out),
     }
 }
 

@@ -9,13 +9,12 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use atoll_ipc::channel::Region;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::blueprint::Blueprint;
 use super::fault::{Cause, Circumstances, Snapshot, report};
-use super::vcpu_thread::signal;
+use crate::channel::restart_all;
 use crate::nucleus::letters::{Obituary, line_of};
 
 /// Leave to begin the next incarnation from the checkpoint, whatever ended this one; used up by
@@ -98,8 +97,7 @@ impl Stopwatch {
     }
 }
 
-/// Readies all channels of a domain, which stands still, for its next incarnation, and wakes the
-/// other ends, whose calls may have met their fate.
+/// [Readies all channels](restart_all) of a domain, which stands still, for its next incarnation.
 /// `cause` and `snapshot` say what the last one died of.
 pub fn renew_channels(blueprint: &Blueprint, epoch: u32, cause: &Cause, snapshot: &Snapshot) {
     let write = || {
@@ -109,9 +107,6 @@ pub fn renew_channels(blueprint: &Blueprint, epoch: u32, cause: &Cause, snapshot
         line_of(&report(blueprint, cause, snapshot, circumstances).summary())
     };
     let obituary = (*cause != Cause::Killed).then(|| Obituary::new(&write));
-    for end in &blueprint.channels {
-        end.memory.restart(end.role, epoch, obituary.as_ref());
-        end.memory.status().set_gone(end.role, false);
-        signal(&end.doorbell);
-    }
+    let ends = blueprint.channels.iter().map(|end| (&end.memory, end.role, &*end.doorbell));
+    restart_all(ends, epoch, obituary.as_ref());
 }

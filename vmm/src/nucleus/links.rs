@@ -8,7 +8,7 @@ use atoll_ipc::channel::{Region, Role};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::letters::{Obituary, line_of};
-use crate::channel::ChannelMemory;
+use crate::channel::{ChannelMemory, restart_all};
 use crate::control::api::{ChannelReport, ChannelRole, FaultSummary};
 use crate::domain::signal;
 
@@ -101,17 +101,15 @@ impl Links {
         load
     }
 
-    /// Readies all channels of a domain, which stands still, for its next incarnation, and wakes
-    /// the other ends, whose calls may have met their fate.
+    /// [Readies all channels](restart_all) of a domain, which stands still, for its next incarnation.
     pub fn restart(&self, domain: u32, epoch: u32) {
         let line = self.obituaries.borrow_mut().remove(&domain);
         let write = || line.clone().unwrap_or_default();
         let obituary = line.is_some().then(|| Obituary::new(&write));
-        for (link, role) in self.of(domain) {
-            link.memory.restart(role, epoch, obituary.as_ref());
-            link.memory.status().set_gone(role, false);
-            link.party(role.peer()).rouse();
-        }
+        let ends = self
+            .of(domain)
+            .map(|(link, role)| (&link.memory, role, &*link.party(role.peer()).wake));
+        restart_all(ends, epoch, obituary.as_ref());
     }
 
     /// Tells the other ends of all channels of a domain that it will not come back by itself.

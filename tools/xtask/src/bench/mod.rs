@@ -66,6 +66,7 @@ pub fn bench(workspace: &Workspace, which: &Bench) -> Result<()> {
         Bench::Ipc(arguments) => vmm::run(workspace, "ipc", &arguments.vmm),
         Bench::Restart(arguments) => vmm::run(workspace, "restart", &arguments.vmm),
         Bench::Boot(arguments) => vmm::run(workspace, "boot", &arguments.vmm),
+        Bench::Storm(arguments) => vmm::run_alone(workspace, "storm", &arguments.vmm),
         Bench::Kv(arguments) => {
             let setting = Setting::make(workspace)?;
             let record = setting.record(|| kv::measure(&setting, arguments))?;

@@ -17,10 +17,16 @@ const IMAGES: [&str; 4] = ["echo", "kv", "load", "relay"];
 /// The package and the program that measure the peers.
 const PEERS: &str = "atoll-peers";
 
-/// Builds, then measures with the `options` of `vmm bench WHICH`.
+/// Builds, then measures beside the peers with the `options` of `vmm bench WHICH`.
 pub fn run(workspace: &Workspace, which: &str, options: &[OsString]) -> Result<()> {
-    host::build_vmm(workspace)?;
     build_peers(workspace)?;
+    let peers = [OsString::from("--peers"), workspace.release().join(PEERS).into()];
+    run_alone(workspace, which, &[&peers, options].concat())
+}
+
+/// Builds, then measures what is compared with nothing but itself.
+pub fn run_alone(workspace: &Workspace, which: &str, options: &[OsString]) -> Result<()> {
+    host::build_vmm(workspace)?;
     images::make(workspace, &guest::named(workspace, &IMAGES.map(str::to_owned))?)?;
     process::run(&mut command(workspace, which, options))
 }
@@ -34,12 +40,7 @@ fn build_peers(workspace: &Workspace) -> Result<()> {
 
 fn command(workspace: &Workspace, which: &str, options: &[OsString]) -> Command {
     let mut command = Command::new(workspace.vmm());
-    command
-        .args(["bench", which, "--images"])
-        .arg(workspace.images())
-        .arg("--peers")
-        .arg(workspace.release().join(PEERS))
-        .args(options);
+    command.args(["bench", which, "--images"]).arg(workspace.images()).args(options);
     command
 }
 
@@ -51,11 +52,11 @@ mod tests {
     fn options_follow_what_was_built() {
         let text = r#"{"workspace_root": "/w", "target_directory": "/t", "packages": []}"#;
         let workspace: Workspace = serde_json::from_str(text).unwrap();
-        for which in ["ipc", "restart", "boot"] {
+        for which in ["ipc", "restart", "boot", "storm"] {
             let command = command(&workspace, which, &["--rounds".into(), "3".into()]);
             assert_eq!(command.get_program(), "/t/release/vmm");
             let words: Vec<_> = command.get_args().collect();
-            let built = ["--images", "/t/images", "--peers", "/t/release/atoll-peers"];
+            let built = ["--images", "/t/images"];
             assert_eq!(words, [&["bench", which], &built[..], &["--rounds", "3"]].concat());
         }
     }

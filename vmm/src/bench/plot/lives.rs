@@ -1,5 +1,5 @@
 //! What is shown of restarts and starts, beside those of processes: rows from p50 to p99, and
-//! starts by the number of domains.
+//! starts by the number of domains. And restarts in a storm of kills.
 
 use std::path::{Path, PathBuf};
 
@@ -17,6 +17,7 @@ use crate::bench::restart::peer::PeerResult;
 use crate::bench::restart::report::Report as Restarts;
 use crate::bench::restart::wire::Program;
 use crate::bench::statistics::{Range, Times};
+use crate::bench::storm::report::Report as Storm;
 
 const WIDTH: u32 = 1100;
 /// Room for the names of cases.
@@ -40,7 +41,30 @@ pub fn restarts(report: &Restarts, directory: &Path) -> Result<Vec<PathBuf>, Plo
     let mut spans: Vec<Span> = ours.chain(peers).collect();
     spans.sort_by(|a, b| a.p50.total_cmp(&b.p50));
     let rounds = report.rounds;
-    write([span_picture(&spans, foot(&report.host, rounds))?], directory)
+    let title = "From a crash to the next reply: p50 to p99";
+    write([span_picture("restart", title, &spans, foot(&report.host, rounds))?], directory)
+}
+
+/// Draws restarts in a storm of kills; returns the files.
+///
+/// # Errors
+/// If the picture cannot be drawn or written.
+pub fn storm(report: &Storm, directory: &Path) -> Result<Vec<PathBuf>, PlotError> {
+    let nucleus = "the nucleus: until the next incarnation runs".to_owned();
+    let connection = "a connection: between two good replies".to_owned();
+    let spans: Vec<Span> = [
+        span(nucleus, look("atoll"), report.restarts.as_ref()),
+        span(connection, look("atoll gateway"), report.gaps.as_ref()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let share = report.ratio.map_or(String::new(), |ratio| {
+        format!("; throughput x {}", form::three_digits(ratio.median))
+    });
+    let title =
+        format!("{} kills a second, under load: p50 to p99{share}", report.kills_per_second);
+    write([span_picture("storm", &title, &spans, foot(&report.host, report.rounds))?], directory)
 }
 
 /// Draws starts; returns the files.
@@ -88,7 +112,12 @@ fn foot(host: &Host, rounds: u32) -> String {
     told.into_iter().flatten().collect::<Vec<_>>().join("  ·  ")
 }
 
-fn span_picture(spans: &[Span], foot: String) -> Result<Option<Picture>, PlotError> {
+fn span_picture(
+    name: &'static str,
+    title: &str,
+    spans: &[Span],
+    foot: String,
+) -> Result<Option<Picture>, PlotError> {
     frame::load_font()?;
     let values = spans.iter().flat_map(|span| [span.p50, span.p99]);
     let scale = "time, logarithmic: all rounds";
@@ -98,7 +127,7 @@ fn span_picture(spans: &[Span], foot: String) -> Result<Option<Picture>, PlotErr
     x.range = x.range.start - room..x.range.end + room;
     let names: Vec<String> = spans.iter().map(|span| span.name.clone()).collect();
     let frame = Frame {
-        title: "From a crash to the next reply: p50 to p99",
+        title,
         foot,
         x: &x,
         y: &Axis::rows(&names),
@@ -106,7 +135,7 @@ fn span_picture(spans: &[Span], foot: String) -> Result<Option<Picture>, PlotErr
         size: (WIDTH, spans::height(spans.len())),
         legend: Vec::new(),
     };
-    drawn("restart", spans::draw(&frame, spans))
+    drawn(name, spans::draw(&frame, spans))
 }
 
 fn line_picture(report: &Starts) -> Result<Option<Picture>, PlotError> {

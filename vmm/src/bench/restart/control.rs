@@ -36,6 +36,15 @@ impl Control {
         self.talk(self.client.post(&format!("/v1/domains/{domain}/kill")))
     }
 
+    /// The same, unless the domain is between two incarnations; whether it was ended.
+    pub(in crate::bench) fn kill_if_it_runs(&self, domain: &str) -> Result<bool, AtollError> {
+        match self.runtime.block_on(self.client.post(&format!("/v1/domains/{domain}/kill"))) {
+            Ok(()) => Ok(true),
+            Err(ClientError::Refused(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Exits of a domain so far, by reason.
     pub(in crate::bench) fn exits(
         &self,

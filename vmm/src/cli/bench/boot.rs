@@ -2,12 +2,12 @@
 
 use std::env;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use crate::bench::boot::report::{Report, SystemResult};
 use crate::bench::boot::{Plan, run};
 use crate::bench::form;
-use crate::bench::plot;
-use crate::bench::progress::Progress;
+use crate::bench::plot::{self, PlotError};
 use crate::bench::statistics::Range;
 use crate::exit_code::ExitCode;
 
@@ -15,7 +15,7 @@ use super::super::args::BootArgs;
 use super::super::error::CliError;
 use super::super::style;
 use super::super::table::{Align, Cell, Table, cell};
-use super::lives::{NONE, print_bars, print_failures, print_host};
+use super::lives::{Findings, NONE, bench, print_bars, print_failures, print_host};
 
 const ROUNDS: u32 = 5;
 const QUICK_ROUNDS: u32 = 2;
@@ -26,24 +26,21 @@ const QUICK_DOMAINS: [u32; 3] = [1, 10, 100];
 const KILLS: u32 = 20;
 
 pub(super) fn boot(args: &BootArgs, json: bool, out: &mut dyn Write) -> Result<ExitCode, CliError> {
-    if let Some(directory) = &args.common.plot {
-        plot::prepare(directory)?;
+    bench(&args.common.outlet, json, out, |watch| Ok(run(&plan(args), watch)))
+}
+
+impl Findings for Report {
+    fn draw(&self, directory: &Path) -> Result<Vec<PathBuf>, PlotError> {
+        plot::lives::starts(self, directory)
     }
-    let progress = Progress::new();
-    let report = run(&plan(args), &mut |step| progress.tell(step.done, step.total, step.what));
-    drop(progress);
-    let files = match &args.common.plot {
-        Some(directory) => plot::lives::starts(&report, directory)?,
-        None => Vec::new(),
-    };
-    if json {
-        writeln!(out, "{}", serde_json::to_string(&report).map_err(io::Error::from)?)?;
-    } else {
-        print(&report, out)?;
-        files.iter().try_for_each(|file| writeln!(out, "wrote {}", file.display()))?;
+
+    fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        print(self, out)
     }
-    let failed = args.common.strict && !report.is_flawless();
-    Ok(if failed { ExitCode::Runtime } else { ExitCode::Success })
+
+    fn is_flawless(&self) -> bool {
+        self.is_flawless()
+    }
 }
 
 fn plan(args: &BootArgs) -> Plan {

@@ -1,19 +1,69 @@
-//! What `bench restart` and `bench boot` print alike.
+//! What `bench restart`, `bench boot` and `bench storm` have in common: their course, and what they
+//! print alike.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
 
 use crate::bench::bars::{Side, Verdict};
 use crate::bench::form;
 use crate::bench::host::Host;
 use crate::bench::placement::Class;
+use crate::bench::plot::{self, PlotError};
+use crate::bench::progress::Progress;
+use crate::bench::restart::Step;
 use crate::bench::restart::bars::Bar;
+use crate::exit_code::ExitCode;
 
+use super::super::args::OutletArgs;
+use super::super::error::CliError;
 use super::super::style;
 use super::super::table::{Align, Table, cell, styled};
 
 /// Stands for what is not there.
 pub(super) const NONE: &str = "-";
+
+/// What came of a benchmark.
+pub(super) trait Findings: Serialize {
+    /// Draws it; returns the files.
+    fn draw(&self, directory: &Path) -> Result<Vec<PathBuf>, PlotError>;
+
+    /// Prints it for people.
+    fn print(&self, out: &mut dyn Write) -> io::Result<()>;
+
+    /// Whether nothing failed, and no bar is missed.
+    fn is_flawless(&self) -> bool;
+}
+
+/// Measures, draws and prints.
+pub(super) fn bench<F: Findings>(
+    outlet: &OutletArgs,
+    json: bool,
+    out: &mut dyn Write,
+    measure: impl FnOnce(&mut (dyn FnMut(Step) + Send)) -> Result<F, CliError>,
+) -> Result<ExitCode, CliError> {
+    // What would fail after the run should fail before it.
+    if let Some(directory) = &outlet.plot {
+        plot::prepare(directory)?;
+    }
+    let progress = Progress::new();
+    let found = measure(&mut |step| progress.tell(step.done, step.total, step.what))?;
+    drop(progress);
+    let files = match &outlet.plot {
+        Some(directory) => found.draw(directory)?,
+        None => Vec::new(),
+    };
+    if json {
+        writeln!(out, "{}", serde_json::to_string(&found).map_err(io::Error::from)?)?;
+    } else {
+        found.print(out)?;
+        files.iter().try_for_each(|file| writeln!(out, "wrote {}", file.display()))?;
+    }
+    let failed = outlet.strict && !found.is_flawless();
+    Ok(if failed { ExitCode::Runtime } else { ExitCode::Success })
+}
 
 pub(super) fn print_host(
     host: &Host,

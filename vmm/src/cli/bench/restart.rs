@@ -1,6 +1,7 @@
 //! `bench restart`: measures, prints what came of it, and draws it.
 
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use crate::bench::form;
 use crate::bench::restart::case::{Case, Server};
@@ -13,9 +14,8 @@ use super::super::args::RestartArgs;
 use super::super::error::CliError;
 use super::super::style;
 use super::super::table::{Align, Cell, Table, cell};
-use super::lives::{NONE, print_bars, print_failures, print_host};
-use crate::bench::plot;
-use crate::bench::progress::Progress;
+use super::lives::{Findings, NONE, bench, print_bars, print_failures, print_host};
+use crate::bench::plot::{self, PlotError};
 
 const ROUNDS: u32 = 5;
 /// Then there are two hundred times of each case: enough for a p99.
@@ -28,24 +28,21 @@ pub(super) fn restart(
     json: bool,
     out: &mut dyn Write,
 ) -> Result<ExitCode, CliError> {
-    if let Some(directory) = &args.common.plot {
-        plot::prepare(directory)?;
+    bench(&args.common.outlet, json, out, |watch| Ok(run(&plan(args), watch)?))
+}
+
+impl Findings for Report {
+    fn draw(&self, directory: &Path) -> Result<Vec<PathBuf>, PlotError> {
+        plot::lives::restarts(self, directory)
     }
-    let progress = Progress::new();
-    let report = run(&plan(args), &mut |step| progress.tell(step.done, step.total, step.what))?;
-    drop(progress);
-    let files = match &args.common.plot {
-        Some(directory) => plot::lives::restarts(&report, directory)?,
-        None => Vec::new(),
-    };
-    if json {
-        writeln!(out, "{}", serde_json::to_string(&report).map_err(io::Error::from)?)?;
-    } else {
-        print(&report, out)?;
-        files.iter().try_for_each(|file| writeln!(out, "wrote {}", file.display()))?;
+
+    fn print(&self, out: &mut dyn Write) -> io::Result<()> {
+        print(self, out)
     }
-    let failed = args.common.strict && !report.is_flawless();
-    Ok(if failed { ExitCode::Runtime } else { ExitCode::Success })
+
+    fn is_flawless(&self) -> bool {
+        self.is_flawless()
+    }
 }
 
 fn plan(args: &RestartArgs) -> Plan {
