@@ -49,6 +49,10 @@ use crate::machine::vm::Vm;
 /// Words that a stub leaves on the ring-0 stack: vector, error code, RIP, CS, RFLAGS, RSP, SS.
 const STUB_FRAME: usize = 7;
 
+/// Vectors of exceptions.
+const DEBUG: u8 = 1;
+const DOUBLE_FAULT: u8 = 8;
+
 /// What the nucleus tells a vCPU.
 #[derive(Debug)]
 pub enum Order {
@@ -408,8 +412,14 @@ impl VcpuThread {
             Exit::Complaint => self.complain().map(|()| None),
             Exit::Ready => self.take_checkpoint(vcpu),
             Exit::End => ended(Cause::Exit { status: self.control()?.status.load(Relaxed) }),
-            Exit::Panic => ended(Cause::Panic { message: self.text()? }),
-            Exit::Stub => self.exception(vcpu).map(|cause| Some(Stop::Ended(cause))),
+            Exit::Panic => {
+                vcpu.finish_io();
+                ended(Cause::Panic { message: self.text()? })
+            }
+            Exit::Stub => {
+                vcpu.finish_io();
+                self.exception(vcpu).map(|cause| Some(Stop::Ended(cause)))
+            }
             Exit::Port { port, write } => ended(Cause::Port { port, write }),
             Exit::Mmio { address, write } => ended(Cause::Mmio { address, write }),
             Exit::TripleFault => ended(Cause::TripleFault),
@@ -648,6 +658,8 @@ impl VcpuThread {
 const fn reach_of(cause: &Cause) -> Reach {
     match cause {
         Cause::TripleFault | Cause::Stuck { .. } => Reach::All,
+        // A double fault may have followed a debug exception.
+        Cause::Exception { vector: DEBUG | DOUBLE_FAULT, .. } => Reach::Traced,
         _ => Reach::Ring3,
     }
 }
