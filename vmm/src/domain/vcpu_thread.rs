@@ -369,17 +369,15 @@ impl VcpuThread {
     }
 
     fn boot_page(&self, vcpu: &Vcpu, epoch: u32) -> Result<BootPage, MachineError> {
-        let mut seed = [0; 4];
-        let filled =
-            seed.iter_mut().try_for_each(|word| getrandom::u64().map(|random| *word = random));
-        filled.map_err(|error: getrandom::Error| MachineError::Memory {
+        let mut seed = [[0; 8]; 4];
+        getrandom::fill(seed.as_flattened_mut()).map_err(|error| MachineError::Memory {
             what: "a random seed",
             cause: std::io::Error::other(error.to_string()),
         })?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(BootPage {
             epoch: epoch.into(),
-            seed: seed.map(Into::into),
+            seed: seed.map(|word| u64::from_ne_bytes(word).into()),
             tsc_hz: vcpu.tsc_hz().unwrap_or_else(crate::machine::host::measured_tsc_hz),
             started_unix_ns: (now.as_nanos() as u64).into(),
             ..self.shared.blueprint.boot_page()
