@@ -49,6 +49,10 @@ use crate::machine::vm::Vm;
 /// Words that a stub leaves on the ring-0 stack: vector, error code, RIP, CS, RFLAGS, RSP, SS.
 const STUB_FRAME: usize = 7;
 
+/// Vectors of exceptions.
+const DEBUG: u8 = 1;
+const DOUBLE_FAULT: u8 = 8;
+
 /// What the nucleus tells a vCPU.
 #[derive(Debug)]
 pub enum Order {
@@ -368,17 +372,15 @@ impl VcpuThread {
     }
 
     fn boot_page(&self, vcpu: &Vcpu, epoch: u32) -> Result<BootPage, MachineError> {
-        let mut seed = [0; 4];
-        let filled =
-            seed.iter_mut().try_for_each(|word| getrandom::u64().map(|random| *word = random));
-        filled.map_err(|error: getrandom::Error| MachineError::Memory {
+        let mut seed = [[0; 8]; 4];
+        getrandom::fill(seed.as_flattened_mut()).map_err(|error| MachineError::Memory {
             what: "a random seed",
             cause: std::io::Error::other(error.to_string()),
         })?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Ok(BootPage {
             epoch: epoch.into(),
-            seed: seed.map(Into::into),
+            seed: seed.map(|word| u64::from_ne_bytes(word).into()),
             tsc_hz: vcpu.tsc_hz().unwrap_or_else(crate::machine::host::measured_tsc_hz),
             started_unix_ns: (now.as_nanos() as u64).into(),
             ..self.shared.blueprint.boot_page()
@@ -411,8 +413,14 @@ impl VcpuThread {
             Exit::Complaint => self.complain().map(|()| None),
             Exit::Ready => self.take_checkpoint(vcpu),
             Exit::End => ended(Cause::Exit { status: self.control()?.status.load(Relaxed) }),
-            Exit::Panic => ended(Cause::Panic { message: self.text()? }),
-            Exit::Stub => self.exception(vcpu).map(|cause| Some(Stop::Ended(cause))),
+            Exit::Panic => {
+                vcpu.finish_io();
+                ended(Cause::Panic { message: self.text()? })
+            }
+            Exit::Stub => {
+                vcpu.finish_io();
+                self.exception(vcpu).map(|cause| Some(Stop::Ended(cause)))
+            }
             Exit::Port { port, write } => ended(Cause::Port { port, write }),
             Exit::Mmio { address, write } => ended(Cause::Mmio { address, write }),
             Exit::TripleFault => ended(Cause::TripleFault),
@@ -655,6 +663,8 @@ impl VcpuThread {
 const fn reach_of(cause: &Cause) -> Reach {
     match cause {
         Cause::TripleFault | Cause::Stuck { .. } => Reach::All,
+        // A double fault may have followed a debug exception.
+        Cause::Exception { vector: DEBUG | DOUBLE_FAULT, .. } => Reach::Traced,
         _ => Reach::Ring3,
     }
 }

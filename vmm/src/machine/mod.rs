@@ -13,6 +13,7 @@
 //! | [`memory`] | guest memory that can be rolled back |
 //! | [`extents`] | where a memory file holds data |
 //! | [`written`] | which of its pages were written |
+//! | `ranges` | ranges of offsets, together and apart |
 //! | [`vm`] | the VM, its memory slots and doorbells |
 //! | [`vcpu`] | a vCPU: registers, running, reset |
 //! | [`exit`] | why a vCPU left the guest |
@@ -29,6 +30,7 @@ pub mod interrupt;
 pub mod memory;
 pub mod plan;
 pub mod processors;
+mod ranges;
 pub mod shared_page;
 pub mod tables;
 pub mod vcpu;

@@ -5,6 +5,8 @@ use kvm_bindings::{
 };
 use kvm_ioctls::VcpuFd;
 
+mod page;
+
 use super::MachineError;
 use super::descriptors::{self, RFLAGS};
 use super::exit::Exit;
@@ -48,33 +50,38 @@ impl State {
         self.xcrs.as_ref().map_or(Ok(()), |xcrs| fd.set_xcrs(xcrs))
     }
 
-    fn write(&self, fd: &VcpuFd, reach: Reach) -> Result<(), MachineError> {
-        let failed = || MachineError::kvm("set a vCPU's registers");
-        if reach == Reach::All {
-            self.write_what_ring_3_cannot(fd).map_err(failed())?;
-        }
-        fd.set_sregs(&self.sregs).map_err(failed())?;
-        self.vectors.write(fd).map_err(failed())?;
-        if let Some(debug) = &self.debug {
-            fd.set_debug_regs(debug).map_err(failed())?;
-        }
+    /// Sets all, each part by a call.
+    fn write(&self, fd: &VcpuFd) -> Result<(), kvm_ioctls::Error> {
+        self.write_what_ring_3_cannot(fd)?;
+        fd.set_sregs(&self.sregs)?;
+        self.vectors.write(fd)?;
+        self.write_debug(fd)?;
         if let Some(events) = &self.events {
-            fd.set_vcpu_events(events).map_err(failed())?;
+            fd.set_vcpu_events(events)?;
         }
-        fd.set_regs(&self.regs).map_err(failed())
+        fd.set_regs(&self.regs)
+    }
+
+    fn write_debug(&self, fd: &VcpuFd) -> Result<(), kvm_ioctls::Error> {
+        self.debug.as_ref().map_or(Ok(()), |debug| fd.set_debug_regs(debug))
     }
 }
 
-/// How much of a vCPU may have changed, and is to be set. Each part is a call that takes 6 us on
+/// How much of a vCPU may have changed, and is to be set. Each part that is a call takes 6 us on
 /// software KVM, a fifth of an exit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
     /// What code in ring 3 can change, or have changed by an exception. Activity state and XCR0 are
-    /// not among that.
+    /// not among that; nor are the debug registers, as long as no instruction was traced.
     Ring3,
+    /// That, and the debug registers: there was a debug exception, or there may have been one.
+    Traced,
     /// All of it: a vCPU that KVM gave up may be anything.
     All,
 }
+
+/// The flag that raises a debug exception after each instruction.
+const TRACED: u64 = 1 << 8;
 
 /// Floating-point and vector registers, with what controls them.
 #[derive(Debug)]
@@ -133,6 +140,11 @@ pub struct Vcpu {
     fd: VcpuFd,
     initial: State,
     checkpoint: Option<State>,
+    tsc_hz: Option<u64>,
+    /// Whether KVM takes registers from the page that it shares with the VMM, and puts them there.
+    has_page: bool,
+    /// Whether the registers in that page are the vCPU's: it owes nothing and was not run since.
+    page_holds: bool,
 }
 
 impl Vcpu {
@@ -153,17 +165,26 @@ impl Vcpu {
             rsi: start.index.into(),
             ..Default::default()
         };
-        initial.write(&fd, Reach::All)?;
+        initial.write(&fd).map_err(MachineError::kvm("set a vCPU's registers"))?;
+        let tsc_hz = fd.get_tsc_khz().ok().filter(|&khz| khz > 0);
         let flag = &raw mut fd.get_kvm_run().immediate_exit;
         // SAFETY: `kvm_run` stays mapped until `fd` is dropped, after the guard; `Vcpu` is not
         // `Send`, because the guard must stay on this thread.
         let interruptible = unsafe { Interruptible::new(flag) };
-        Ok(Self { _interruptible: interruptible, fd, initial, checkpoint: None })
+        Ok(Self {
+            _interruptible: interruptible,
+            fd,
+            initial,
+            checkpoint: None,
+            tsc_hz: tsc_hz.map(|khz| u64::from(khz) * 1000),
+            has_page: page::is_supported(host.kvm()),
+            page_holds: false,
+        })
     }
 
     /// Frequency of the guest's time stamp counter, in Hz, if KVM knows.
-    pub fn tsc_hz(&self) -> Option<u64> {
-        self.fd.get_tsc_khz().ok().filter(|&khz| khz > 0).map(|khz| u64::from(khz) * 1000)
+    pub const fn tsc_hz(&self) -> Option<u64> {
+        self.tsc_hz
     }
 
     /// Runs the guest until it exits.
@@ -171,6 +192,7 @@ impl Vcpu {
     /// # Errors
     /// If KVM refuses to run it.
     pub fn run(&mut self) -> Result<Exit, MachineError> {
+        self.page_holds = false;
         match self.fd.run() {
             Ok(exit) => Ok(Exit::of(&exit)),
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {
@@ -186,7 +208,7 @@ impl Vcpu {
     /// # Errors
     /// If KVM refuses.
     pub fn take_checkpoint(&mut self) -> Result<(), MachineError> {
-        self.settle();
+        self.enter_and_leave();
         self.checkpoint = Some(State::read(&self.fd)?);
         Ok(())
     }
@@ -196,9 +218,8 @@ impl Vcpu {
     /// # Errors
     /// If KVM refuses.
     pub fn reset(&mut self) -> Result<(), MachineError> {
-        self.settle();
         self.checkpoint = None;
-        self.initial.write(&self.fd, Reach::All)
+        self.roll_back(Reach::All)
     }
 
     /// Takes the vCPU back to its checkpoint, or to its start if it has none.
@@ -206,26 +227,49 @@ impl Vcpu {
     /// # Errors
     /// If KVM refuses.
     pub fn roll_back(&mut self, reach: Reach) -> Result<(), MachineError> {
-        self.settle();
-        self.checkpoint.as_ref().unwrap_or(&self.initial).write(&self.fd, reach)
+        self.finish_io();
+        let Self { fd, initial, checkpoint, has_page, page_holds, .. } = self;
+        let state = checkpoint.as_ref().unwrap_or(initial);
+        let failed = || MachineError::kvm("set a vCPU's registers");
+        let events = state.events.filter(|_| *has_page && reach != Reach::All);
+        let Some(events) = events else {
+            *page_holds = false;
+            page::withdraw(fd);
+            return state.write(fd).map_err(failed());
+        };
+        // With this flag an instruction that exited may have had such an exception to come.
+        let is_traced = !*page_holds || page::registers(fd).regs.rflags & TRACED != 0;
+        if reach == Reach::Traced || is_traced {
+            state.write_debug(fd).map_err(failed())?;
+        }
+        state.vectors.write(fd).map_err(failed())?;
+        page::put(fd, &state.regs, &state.sregs, &events);
+        *page_holds = true;
+        Ok(())
     }
 
-    fn settle(&mut self) {
-        // An exit for I/O is complete only when the vCPU is entered again: until then KVM may
-        // still owe the guest a change of registers. Entering it with this flag pays that, and
-        // nothing else.
-        self.fd.set_kvm_immediate_exit(1);
-        let entered = self.fd.run().map(|_| ());
-        self.fd.set_kvm_immediate_exit(0);
-        match entered {
-            Err(error) if error.errno() != libc::EINTR => log::debug!("settling I/O: {error}"),
-            _ => (),
+    /// Pays what KVM still owes the guest for its last exit, so that its registers are its own. They
+    /// can be read without a call then, where KVM has the page for it.
+    pub fn finish_io(&mut self) {
+        if !self.page_holds {
+            self.enter_and_leave();
         }
     }
 
-    /// Pays what KVM still owes the guest for its last exit, so that its registers are its own.
-    pub fn finish_io(&mut self) {
-        self.settle();
+    fn enter_and_leave(&mut self) {
+        // An exit for I/O is complete only when the vCPU is entered again: until then KVM may
+        // still owe the guest a change of registers. Entering it with this flag pays that, and
+        // nothing else.
+        page::ask(&mut self.fd, self.has_page);
+        self.fd.set_kvm_immediate_exit(1);
+        let entered = self.fd.run().map(|_| ());
+        self.fd.set_kvm_immediate_exit(0);
+        page::ask(&mut self.fd, false);
+        let is_paid = matches!(&entered, Err(error) if error.errno() == libc::EINTR);
+        self.page_holds = self.has_page && is_paid;
+        if !is_paid {
+            log::debug!("settling I/O: {entered:?}");
+        }
     }
 
     /// Changes the general registers.
@@ -238,6 +282,10 @@ impl Vcpu {
     ) -> Result<(), MachineError> {
         let mut regs = self.registers()?;
         change(&mut regs);
+        if self.page_holds {
+            page::put_general(&mut self.fd, &regs);
+            return Ok(());
+        }
         self.fd.set_regs(&regs).map_err(MachineError::kvm("set a vCPU's registers"))
     }
 
@@ -256,6 +304,9 @@ impl Vcpu {
     /// # Errors
     /// If KVM refuses.
     pub fn registers(&self) -> Result<kvm_regs, MachineError> {
+        if self.page_holds {
+            return Ok(page::registers(&self.fd).regs);
+        }
         self.fd.get_regs().map_err(MachineError::kvm("read a vCPU's registers"))
     }
 
@@ -274,6 +325,9 @@ impl Vcpu {
     /// # Errors
     /// If KVM refuses.
     pub fn system_registers(&self) -> Result<kvm_sregs, MachineError> {
+        if self.page_holds {
+            return Ok(page::registers(&self.fd).sregs);
+        }
         self.fd.get_sregs().map_err(MachineError::kvm("read a vCPU's registers"))
     }
 }

@@ -74,6 +74,13 @@ impl Machine {
         Self { vcpu, memory, _vm: vm }
     }
 
+    /// The exception whose stub has just exited, if it is one of the stubs that did.
+    pub fn vector(&mut self) -> Option<u64> {
+        self.vcpu.finish_io();
+        let rip = self.vcpu.registers().unwrap().rip;
+        rip.checked_sub(STUBS).map(|offset| offset / STUB_STRIDE)
+    }
+
     /// Runs on to the next exit that the guest makes.
     pub fn run(&mut self) -> Exit {
         loop {

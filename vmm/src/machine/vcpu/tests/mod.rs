@@ -16,6 +16,10 @@ use guest::{Machine, plan};
 use programs::Program;
 use seen::Seen;
 
+/// Vectors of exceptions.
+const DEBUG: u64 = 1;
+const DOUBLE_FAULT: u64 = 8;
+
 /// The host's KVM. Without one that is said, and it is a failure where `ATOLL_REQUIRE_KVM` is set.
 fn host() -> Option<Host> {
     match Host::open() {
@@ -39,8 +43,11 @@ fn ready(machine: &mut Machine) {
 
 /// As the nucleus does: no more is set than may have changed.
 fn roll_back(machine: &mut Machine, exit: Exit) {
-    let given_up = matches!(exit, Exit::TripleFault | Exit::Stuck { .. });
-    let reach = if given_up { Reach::All } else { Reach::Ring3 };
+    let reach = match exit {
+        Exit::TripleFault | Exit::Stuck { .. } => Reach::All,
+        Exit::Stub if matches!(machine.vector(), Some(DEBUG | DOUBLE_FAULT)) => Reach::Traced,
+        _ => Reach::Ring3,
+    };
     machine.vcpu.roll_back(reach).unwrap();
     machine.memory.roll_back().unwrap();
 }
@@ -54,16 +61,17 @@ fn reset(machine: &mut Machine) {
 fn residue(
     host: &Host,
     program: Program,
-    has_stubs: bool,
+    (has_stubs, has_page): (bool, bool),
     end: impl Fn(&mut Machine) -> Exit,
 ) -> Vec<String> {
     let mut machine = Machine::new(host, program.code, has_stubs);
-    let fresh = Seen::of(host, &machine);
+    machine.vcpu.has_page &= has_page;
+    let fresh = Seen::of(host, &mut machine);
     ready(&mut machine);
-    let checkpoint = Seen::of(host, &machine);
+    let checkpoint = Seen::of(host, &mut machine);
     assert!(checkpoint.differences(&fresh).len() > 2, "the two places can be told apart");
     let mut residue = Vec::new();
-    let mut tell = |which: &str, expected: &Seen, machine: &Machine| {
+    let mut tell = |which: &str, expected: &Seen, machine: &mut Machine| {
         let differences = expected.differences(&Seen::of(host, machine));
         let told = |difference| format!("{}, {which}: {difference}", program.name);
         residue.extend(differences.into_iter().map(told));
@@ -71,15 +79,15 @@ fn residue(
     let exits = [0, 1].map(|_| {
         let exit = end(&mut machine);
         roll_back(&mut machine, exit);
-        tell("back at the checkpoint", &checkpoint, &machine);
+        tell("back at the checkpoint", &checkpoint, &mut machine);
         exit
     });
     assert_eq!(exits[0], exits[1], "{}: an incarnation ends as the one before", program.name);
     end(&mut machine);
     reset(&mut machine);
-    tell("back at the image", &fresh, &machine);
-    let other = Machine::new(host, program.code, has_stubs);
-    tell("a machine beside it", &fresh, &other);
+    tell("back at the image", &fresh, &mut machine);
+    let mut other = Machine::new(host, program.code, has_stubs);
+    tell("a machine beside it", &fresh, &mut other);
     residue
 }
 
@@ -88,9 +96,38 @@ fn nothing_outlives_any_kind_of_end() {
     let Some(host) = host() else { return };
     let mut residues = Vec::new();
     for program in programs::all() {
-        residues.extend(residue(&host, program, true, Machine::run));
+        residues.extend(residue(&host, program, (true, true), Machine::run));
     }
     assert!(residues.is_empty(), "{}", residues.join("\n"));
+}
+
+#[test]
+fn nothing_outlives_any_kind_of_end_where_registers_are_set_by_calls() {
+    let Some(host) = host() else { return };
+    let mut residues = Vec::new();
+    for program in programs::all() {
+        residues.extend(residue(&host, program, (true, false), Machine::run));
+    }
+    assert!(residues.is_empty(), "{}", residues.join("\n"));
+}
+
+#[test]
+fn what_waits_in_the_page_is_the_vcpus_and_a_reset_takes_it_back() {
+    let Some(host) = host() else { return };
+    let mut machine = Machine::new(&host, &[0x0f, 0x0b], true);
+    let fresh = Seen::of(&host, &mut machine);
+    ready(&mut machine);
+    let checkpoint = machine.vcpu.registers().unwrap();
+    machine.run();
+    roll_back(&mut machine, Exit::Stub);
+    assert_eq!(machine.vcpu.registers().unwrap(), checkpoint);
+    machine.vcpu.change_registers(|regs| regs.r15 = 0x1234).unwrap();
+    assert_eq!(machine.vcpu.registers().unwrap().r15, 0x1234);
+    machine.vcpu.enter_and_leave();
+    assert_eq!(machine.vcpu.fd.get_regs().unwrap(), kvm_regs { r15: 0x1234, ..checkpoint });
+    roll_back(&mut machine, Exit::Stub);
+    reset(&mut machine);
+    assert_eq!(Seen::of(&host, &mut machine).differences(&fresh), [""; 0]);
 }
 
 #[test]
@@ -98,7 +135,7 @@ fn nothing_outlives_a_triple_fault() {
     let Some(host) = host() else { return };
     let faults = ["invalid_opcode", "divide_error", "null_pointer", "sse", "flags"];
     for program in programs::all().into_iter().filter(|program| faults.contains(&program.name)) {
-        let residue = residue(&host, program, false, |machine| {
+        let residue = residue(&host, program, (false, true), |machine| {
             let exit = machine.run();
             assert_eq!(exit, Exit::TripleFault, "{}", program.name);
             exit
@@ -123,12 +160,12 @@ fn nothing_outlives_a_loop_that_is_interrupted() {
         let host = host().unwrap();
         let mut machine = Machine::new(&host, &counting(), true);
         ready(&mut machine);
-        let checkpoint = Seen::of(&host, &machine);
+        let checkpoint = Seen::of(&host, &mut machine);
         for _ in 0..20 {
             send.send(machine.memory.clone()).unwrap();
             assert_eq!(machine.vcpu.run().unwrap(), Exit::Interrupted);
             roll_back(&mut machine, Exit::Interrupted);
-            let differences = checkpoint.differences(&Seen::of(&host, &machine));
+            let differences = checkpoint.differences(&Seen::of(&host, &mut machine));
             assert!(differences.is_empty(), "{}", differences.join("\n"));
         }
     });
@@ -156,10 +193,10 @@ fn the_comparison_sees_what_there_is_to_see() {
     ] {
         let mut machine = Machine::new(&host, of(name).code, true);
         ready(&mut machine);
-        let before = Seen::of(&host, &machine);
+        let before = Seen::of(&host, &mut machine);
         assert!(before.len() > 60, "{before:?}");
         machine.run();
-        let differences = before.differences(&Seen::of(&host, &machine));
+        let differences = before.differences(&Seen::of(&host, &mut machine));
         for part in parts {
             assert!(differences.iter().any(|d| d.starts_with(part)), "{name}: {differences:#?}");
         }

@@ -89,6 +89,7 @@ programs! {
     read_port: "in al, 0x60", "ud2";
     read_wide_port: "in eax, 0x60", "ud2";
     string_port: "mov edx, 0x60", "mov ecx, 40", "cld", "mov rsi, rbx", "rep outsb", "ud2";
+    long_string_read: "mov edx, 0x60", "mov ecx, 0x3000", "cld", "mov rdi, rbx", "rep insb", "ud2";
     fault_port: "out 0x0f, al", "ud2";
     traced_port: "pushfq", "or qword ptr [rsp], 0x100", "popfq", "out 0x60, al", "ud2";
     shadowed_port: "mov eax, 0x2b", "mov ss, eax", "out 0x60, al", "ud2";

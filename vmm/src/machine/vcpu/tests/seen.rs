@@ -25,7 +25,9 @@ pub struct Seen(BTreeMap<String, String>);
 
 impl Seen {
     /// Reads a machine that stands still.
-    pub fn of(host: &Host, machine: &Machine) -> Self {
+    pub fn of(host: &Host, machine: &mut Machine) -> Self {
+        // What KVM is yet to take from the page is the vCPU's already.
+        machine.vcpu.enter_and_leave();
         let mut seen = Self(BTreeMap::new());
         seen.registers(machine);
         seen.model_specific_registers(host, machine);
