@@ -133,6 +133,8 @@ pub struct Vcpu {
     fd: VcpuFd,
     initial: State,
     checkpoint: Option<State>,
+    /// Nothing has changed since it was made.
+    is_new: bool,
 }
 
 impl Vcpu {
@@ -142,7 +144,7 @@ impl Vcpu {
     /// If KVM refuses.
     pub fn new(host: &Host, vm: &Vm, plan: &Plan, start: Start) -> Result<Self, MachineError> {
         let mut fd = vm.create_vcpu(start.index)?;
-        fd.set_cpuid2(host.cpuid()).map_err(MachineError::kvm("set a vCPU's features"))?;
+        fd.set_cpuid2(host.cpuid()?).map_err(MachineError::kvm("set a vCPU's features"))?;
         let mut initial = State::read(&fd)?;
         descriptors::set_system_registers(&mut initial.sregs, plan, start.index, start.has_stubs);
         initial.regs = kvm_regs {
@@ -158,7 +160,7 @@ impl Vcpu {
         // SAFETY: `kvm_run` stays mapped until `fd` is dropped, after the guard; `Vcpu` is not
         // `Send`, because the guard must stay on this thread.
         let interruptible = unsafe { Interruptible::new(flag) };
-        Ok(Self { _interruptible: interruptible, fd, initial, checkpoint: None })
+        Ok(Self { _interruptible: interruptible, fd, initial, checkpoint: None, is_new: true })
     }
 
     /// Frequency of the guest's time stamp counter, in Hz, if KVM knows.
@@ -171,6 +173,7 @@ impl Vcpu {
     /// # Errors
     /// If KVM refuses to run it.
     pub fn run(&mut self) -> Result<Exit, MachineError> {
+        self.is_new = false;
         match self.fd.run() {
             Ok(exit) => Ok(Exit::of(&exit)),
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {
@@ -196,6 +199,9 @@ impl Vcpu {
     /// # Errors
     /// If KVM refuses.
     pub fn reset(&mut self) -> Result<(), MachineError> {
+        if self.is_new {
+            return Ok(());
+        }
         self.settle();
         self.checkpoint = None;
         self.initial.write(&self.fd, Reach::All)
@@ -211,6 +217,7 @@ impl Vcpu {
     }
 
     fn settle(&mut self) {
+        self.is_new = false;
         // An exit for I/O is complete only when the vCPU is entered again: until then KVM may
         // still owe the guest a change of registers. Entering it with this flag pays that, and
         // nothing else.
@@ -236,6 +243,7 @@ impl Vcpu {
         &mut self,
         change: impl FnOnce(&mut kvm_regs),
     ) -> Result<(), MachineError> {
+        self.is_new = false;
         let mut regs = self.registers()?;
         change(&mut regs);
         self.fd.set_regs(&regs).map_err(MachineError::kvm("set a vCPU's registers"))
@@ -246,6 +254,7 @@ impl Vcpu {
     /// # Errors
     /// If KVM refuses.
     pub fn change_fpu(&mut self, change: impl FnOnce(&mut kvm_fpu)) -> Result<(), MachineError> {
+        self.is_new = false;
         let mut fpu = self.fd.get_fpu().map_err(MachineError::kvm("read a vCPU's registers"))?;
         change(&mut fpu);
         self.fd.set_fpu(&fpu).map_err(MachineError::kvm("set a vCPU's registers"))
