@@ -1,15 +1,15 @@
 //! Waiting: look for what a sleep would cost, then sleep with one exit.
 //!
 //! How long to look is decided at each wait. A domain that has a processor to itself looks for as
-//! long as a sleep and its wake-up would cost on this host, which the nucleus has measured: so it
-//! never loses more than a factor of two, whatever it waits for. One that shares its processors
-//! with others who want to run, as the nucleus keeps count of in the host page, does not look at
-//! all: whom it waits for may be among them.
+//! long as a sleep and its wake-up would cost on this host, as the nucleus has measured and the host
+//! page says: so it never loses more than a factor of two, whatever it waits for. One that shares
+//! its processors with others who want to run, of which the host page has the count, does not look
+//! at all: whom it waits for may be among them.
 
 use core::hint::spin_loop;
 use core::time::Duration;
 
-use atoll_ipc::abi::{FOREVER, SPIN_ALWAYS};
+use atoll_ipc::abi::{FOREVER, SPIN_ADAPTIVE, SPIN_ALWAYS};
 use atoll_ipc::ready::ChannelSet;
 
 use super::endpoints::{Endpoints, host_page, with};
@@ -103,11 +103,11 @@ fn wait_long<A: Awaited>(
 
 /// Ticks that a wait may look for, here and now.
 fn budget() -> u64 {
-    let ns = boot::page().spin_ns;
-    match ns {
+    match boot::page().spin_ns {
         SPIN_ALWAYS => u64::MAX,
-        _ if host_page().is_crowded(boot::page().crowd) => 0,
-        _ => Instant::ticks(ns),
+        _ if is_crowded() => 0,
+        SPIN_ADAPTIVE => Instant::ticks(host_page().sleep_ns()),
+        ns => Instant::ticks(ns),
     }
 }
 

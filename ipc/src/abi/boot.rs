@@ -8,6 +8,9 @@ use crate::sync::{AtomicU32, AtomicU64};
 
 /// [`BootPage::spin_ns`] of a domain that never sleeps.
 pub const SPIN_ALWAYS: u64 = u64::MAX;
+/// [`BootPage::spin_ns`] of a domain that looks for as long as a sleep costs:
+/// [`HostPage::sleep_ns`](super::HostPage::sleep_ns).
+pub const SPIN_ADAPTIVE: u64 = u64::MAX - 1;
 
 /// First word of a boot page: "ATOLBOOT".
 pub const BOOT_MAGIC: u64 = u64::from_le_bytes(*b"ATOLBOOT");
@@ -43,7 +46,7 @@ pub struct BootPage {
     /// Unix time at which this incarnation was started, in nanoseconds.
     pub started_unix_ns: AtomicU64,
     /// How long waiting for a message is worth spinning before sleeping, in nanoseconds, while
-    /// there are processors for all; [`SPIN_ALWAYS`] for a domain that never sleeps.
+    /// there are processors for all; or [`SPIN_ADAPTIVE`], or [`SPIN_ALWAYS`].
     pub spin_ns: u64,
     /// Whom it shares its processors with.
     pub crowd: Crowd,

@@ -1,5 +1,5 @@
-//! The host page: what the nucleus tells all domains of the processors that they share. Every
-//! domain can only read it.
+//! The host page: what the nucleus tells all domains of the processors that they share, and of what
+//! a sleep costs on them. Every domain can only read it.
 //!
 //! A domain that waits spins only as long as that takes no processor from anybody: whether it
 //! does, no domain can know by itself.
@@ -19,10 +19,19 @@ const RUNNING: usize = 1008;
 #[repr(C, align(4096))]
 #[derive(Debug)]
 pub struct HostPage {
-    /// vCPUs that are not asleep, by group; and the nucleus's own thread, in the group of all.
-    awake: Line<[AtomicU32; GROUPS_MAX]>,
+    front: Line<Front>,
     /// Domains of which a vCPU is not asleep, a bit each.
     running: [AtomicU64; RUNNING],
+}
+
+/// What every wait looks at.
+#[repr(C)]
+#[derive(Debug, Default)]
+struct Front {
+    /// vCPUs that are not asleep, by group; and the nucleus's own thread, in the group of all.
+    awake: [AtomicU32; GROUPS_MAX],
+    /// What a sleep and its wake-up cost, in nanoseconds.
+    sleep_ns: AtomicU64,
 }
 
 const _: () = assert!(size_of::<HostPage>() == 8192 || cfg!(loom));
@@ -40,7 +49,7 @@ pub struct Crowd {
 impl HostPage {
     /// For the nucleus: a vCPU of a domain begins or goes on to run.
     pub fn enter(&self, group: usize, domain: u32) {
-        self.awake.0[group % GROUPS_MAX].fetch_add(1, Relaxed);
+        self.front.0.awake[group % GROUPS_MAX].fetch_add(1, Relaxed);
         if let Some((word, bit)) = self.place(domain) {
             word.fetch_or(bit, Relaxed);
         }
@@ -48,7 +57,7 @@ impl HostPage {
 
     /// For the nucleus: a vCPU of a domain goes to sleep, or stands still.
     pub fn leave(&self, group: usize, domain: u32) {
-        self.awake.0[group % GROUPS_MAX].fetch_sub(1, Relaxed);
+        self.front.0.awake[group % GROUPS_MAX].fetch_sub(1, Relaxed);
         if let Some((word, bit)) = self.place(domain) {
             word.fetch_and(!bit, Relaxed);
         }
@@ -65,10 +74,22 @@ impl HostPage {
         let mut awake = 0;
         let mut groups = crowd.groups;
         while groups != 0 {
-            awake += self.awake.0[groups.trailing_zeros() as usize % GROUPS_MAX].load(Relaxed);
+            let group = groups.trailing_zeros() as usize % GROUPS_MAX;
+            awake += self.front.0.awake[group].load(Relaxed);
             groups &= groups - 1;
         }
         awake > crowd.processors
+    }
+
+    /// What a sleep and its wake-up cost on this host, in nanoseconds, as far as the nucleus knows:
+    /// a guess at first, and soon after what it has measured.
+    pub fn sleep_ns(&self) -> u64 {
+        self.front.0.sleep_ns.load(Relaxed)
+    }
+
+    /// For the nucleus: says what a sleep costs.
+    pub fn set_sleep_ns(&self, ns: u64) {
+        self.front.0.sleep_ns.store(ns, Relaxed);
     }
 
     fn place(&self, domain: u32) -> Option<(&AtomicU64, u64)> {
@@ -79,7 +100,7 @@ impl HostPage {
 
 impl Default for HostPage {
     fn default() -> Self {
-        Self { awake: Line::default(), running: core::array::from_fn(|_| AtomicU64::new(0)) }
+        Self { front: Line::default(), running: core::array::from_fn(|_| AtomicU64::new(0)) }
     }
 }
 
@@ -111,5 +132,14 @@ mod tests {
         page.leave(0, 100);
         assert!(!page.is_running(100));
         assert!(page.is_running(u32::MAX), "what the page does not tell may be so");
+    }
+
+    #[test]
+    fn what_a_sleep_costs_lies_where_the_documentation_says() {
+        let page = HostPage::default();
+        page.set_sleep_ns(30_000);
+        assert_eq!(page.sleep_ns(), 30_000);
+        let offset = (&raw const page.front.0.sleep_ns).addr() - (&raw const page).addr();
+        assert_eq!(offset, 0x40);
     }
 }

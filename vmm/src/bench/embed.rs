@@ -23,6 +23,8 @@ pub(super) struct Embedded<'a> {
     /// How long this process looks for an answer before it sleeps; as long as a sleep costs, if not
     /// said.
     pub(super) spin: Option<Duration>,
+    /// Whether it is measured what a sleep costs before anything else is.
+    pub(super) settled: bool,
 }
 
 impl Embedded<'_> {
@@ -42,6 +44,9 @@ impl Embedded<'_> {
             output: Output::None,
         };
         run_with(manifest, options, links, |ends, stop| {
+            if self.settled {
+                ends.sleep_cost.wait();
+            }
             f(ends, &socket);
             stop.stop();
         })?;

@@ -122,7 +122,7 @@ impl Machine {
 }
 
 /// Gives an empty VM its memory.
-pub(super) fn furnish(mut vm: Vm, code: &[u8]) -> Result<(Vm, Arc<DomainMemory>), MachineError> {
+pub(super) fn furnish(vm: Vm, code: &[u8]) -> Result<(Vm, Arc<DomainMemory>), MachineError> {
     let memory = Arc::new(DomainMemory::build(MEMORY, |image| write(image, code))?);
     vm.lend(0, memory.clone())?;
     Ok((vm, memory))

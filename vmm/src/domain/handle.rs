@@ -15,6 +15,7 @@ use atoll_ipc::abi::layout::{BOOT, HOST, READY};
 use thiserror::Error;
 use vmm_sys_util::eventfd::EventFd;
 
+use super::birth::Birth;
 use super::blueprint::Blueprint;
 use super::core_file::{self, Deliver, Names};
 use super::counters::Counters;
@@ -57,6 +58,52 @@ struct VcpuHandle {
     thread: Option<JoinHandle<()>>,
 }
 
+/// A vCPU whose thread does not know its domain yet.
+struct Seat {
+    handle: VcpuHandle,
+    shared: mpsc::Sender<Arc<Shared>>,
+}
+
+impl Seat {
+    /// Begins its thread, which makes the vCPU. It ends if the seat is dropped.
+    fn take(domain: &str, birth: Birth, index: u32, line: &Line) -> Result<Self, DomainError> {
+        let (orders, received) = mpsc::channel();
+        let (shared, known) = mpsc::channel();
+        let ordered = Arc::new(new_event().map_err(|cause| DomainError::Machine {
+            domain: domain.to_owned(),
+            cause: MachineError::Memory { what: "an event", cause },
+        })?);
+        let (line, interrupted) = (line.clone(), ordered.clone());
+        let live = move || {
+            let vcpu = birth.vcpu();
+            let Ok(shared) = known.recv() else { return };
+            let thread = VcpuThread {
+                shared,
+                index,
+                orders: received,
+                ordered: interrupted,
+                reports: line.reports,
+                reported: line.reported,
+                ready: Cell::new(false),
+                started: Cell::new(Instant::now()),
+            };
+            thread.run(vcpu);
+        };
+        let thread = thread::Builder::new()
+            .name(format!("{domain:.12}/{index}"))
+            .spawn(live)
+            .map_err(|cause| DomainError::Thread { domain: domain.to_owned(), cause })?;
+        Ok(Self { handle: VcpuHandle { orders, ordered, thread: Some(thread) }, shared })
+    }
+
+    /// Tells the thread its domain, whose orders it takes from now on.
+    fn open(self, shared: &Arc<Shared>) -> VcpuHandle {
+        // A thread that has ended says so when it is joined.
+        let _ = self.shared.send(shared.clone());
+        self.handle
+    }
+}
+
 /// A domain: its machine, and the threads that run it. Dropping it ends them.
 #[derive(Debug)]
 pub struct Domain {
@@ -75,44 +122,29 @@ pub struct Line {
 }
 
 impl Domain {
-    /// Makes a domain. Its vCPUs stand still until [`Domain::start`].
+    /// Makes a domain in an empty VM. Its vCPUs stand still until [`Domain::start`].
     ///
     /// # Errors
     /// If the host lacks something for it.
     pub fn new(
         host: &Arc<Host>,
+        vm: Vm,
         blueprint: Blueprint,
         journal: &Arc<Journal>,
         line: &Line,
     ) -> Result<Self, DomainError> {
         let domain = blueprint.name.as_str().to_owned();
-        let shared = Self::share(host, blueprint, journal)
-            .map_err(|cause| DomainError::Machine { domain: domain.clone(), cause })?;
-        let shared = Arc::new(shared);
-        let mut made = Self { shared, vcpus: Vec::new(), line: line.clone() };
-        for index in 0..made.shared.blueprint.plan.vcpus {
-            let (orders, receiver) = mpsc::channel();
-            let ordered = Arc::new(new_event().map_err(|cause| DomainError::Machine {
-                domain: domain.clone(),
-                cause: MachineError::Memory { what: "an event", cause },
-            })?);
-            let thread = VcpuThread {
-                shared: made.shared.clone(),
-                index,
-                orders: receiver,
-                ordered: ordered.clone(),
-                reports: line.reports.clone(),
-                reported: line.reported.clone(),
-                ready: Cell::new(false),
-                started: Cell::new(Instant::now()),
-            };
-            let thread = thread::Builder::new()
-                .name(format!("{domain:.12}/{index}"))
-                .spawn(move || thread.run())
-                .map_err(|cause| DomainError::Thread { domain: domain.clone(), cause })?;
-            made.vcpus.push(VcpuHandle { orders, ordered, thread: Some(thread) });
-        }
-        Ok(made)
+        let failed = |cause| DomainError::Machine { domain: domain.clone(), cause };
+        let vm = Arc::new(vm);
+        let births = (0..blueprint.plan.vcpus).map(|vcpu| Birth::of(host, &vm, &blueprint, vcpu));
+        // The vCPUs are made while the memory is.
+        let seats: Vec<_> = births
+            .zip(0..)
+            .map(|(birth, index)| Seat::take(&domain, birth, index, line))
+            .collect::<Result<_, _>>()?;
+        let shared = Arc::new(Self::share(host, &vm, blueprint, journal).map_err(failed)?);
+        let vcpus = seats.into_iter().map(|seat| seat.open(&shared)).collect();
+        Ok(Self { shared, vcpus, line: line.clone() })
     }
 
     /// Makes it anew from nothing, as if it had never run: for a machine that failed.
@@ -121,16 +153,18 @@ impl Domain {
     /// If the host lacks something for it.
     pub fn rebuild(&self) -> Result<Self, DomainError> {
         let Shared { host, blueprint, journal, .. } = &*self.shared;
-        Self::new(host, blueprint.clone(), journal, &self.line)
+        let failed = |cause| DomainError::Machine { domain: blueprint.name.to_string(), cause };
+        let vm = Vm::new(host).map_err(failed)?;
+        Self::new(host, vm, blueprint.clone(), journal, &self.line)
     }
 
     fn share(
         host: &Arc<Host>,
+        vm: &Vm,
         blueprint: Blueprint,
         journal: &Arc<Journal>,
     ) -> Result<Shared, MachineError> {
         let memory = Arc::new(blueprint.build_memory()?);
-        let mut vm = Vm::new(host)?;
         vm.lend(0, memory.clone())?;
         vm.lend(HOST, blueprint.host_page.clone())?;
         vm.lend(READY, blueprint.ready.clone())?;
@@ -145,7 +179,6 @@ impl Domain {
         let threads = (0..blueprint.plan.vcpus).map(|_| AtomicI32::new(0)).collect();
         Ok(Shared {
             host: host.clone(),
-            vm,
             memory,
             blueprint,
             counters: Counters::default(),

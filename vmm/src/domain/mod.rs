@@ -5,6 +5,7 @@
 //! wake-up signal, counters.
 
 mod backtrace;
+mod birth;
 mod blueprint;
 mod core_file;
 mod counters;

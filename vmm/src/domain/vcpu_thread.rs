@@ -22,9 +22,8 @@ use atoll_ipc::abi::{BootPage, FOREVER, TEXT_MAX, layout::BOOT};
 use atoll_ipc::words;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
-use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::time::TimeSpec;
-use nix::unistd::{Pid, gettid};
+use nix::unistd::gettid;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use vmm_sys_util::eventfd::EventFd;
@@ -43,8 +42,7 @@ use crate::machine::descriptors;
 use crate::machine::exit::Exit;
 use crate::machine::host::Host;
 use crate::machine::memory::DomainMemory;
-use crate::machine::vcpu::{Reach, Start, Vcpu};
-use crate::machine::vm::Vm;
+use crate::machine::vcpu::{Reach, Vcpu};
 
 /// Words that a stub leaves on the ring-0 stack: vector, error code, RIP, CS, RFLAGS, RSP, SS.
 const STUB_FRAME: usize = 7;
@@ -157,8 +155,6 @@ pub enum ReportKind {
 pub struct Shared {
     /// The host's KVM.
     pub host: Arc<Host>,
-    /// The VM; kept as long as a vCPU may run.
-    pub vm: Vm,
     /// Its memory.
     pub memory: Arc<DomainMemory>,
     /// What it was made from.
@@ -210,24 +206,16 @@ enum Stop {
 }
 
 impl VcpuThread {
-    /// The thread's whole life.
-    pub fn run(self) {
-        if let Err(error) = self.live() {
+    /// The thread's whole life with its vCPU.
+    pub fn run(self, vcpu: Result<Vcpu, MachineError>) {
+        self.shared.threads[self.index as usize].store(gettid().as_raw(), Relaxed);
+        if let Err(error) = vcpu.and_then(|vcpu| self.live(vcpu)) {
             self.report(ReportKind::Broken(error));
         }
         self.shared.threads[self.index as usize].store(0, Relaxed);
     }
 
-    fn live(&self) -> Result<(), MachineError> {
-        self.settle();
-        let shared = &*self.shared;
-        let start = Start {
-            index: self.index,
-            entry: shared.blueprint.image.entry(),
-            boot: BOOT,
-            has_stubs: shared.blueprint.image.stubs().is_some(),
-        };
-        let mut vcpu = Vcpu::new(&shared.host, &shared.vm, &shared.blueprint.plan, start)?;
+    fn live(&self, mut vcpu: Vcpu) -> Result<(), MachineError> {
         while let Ok(order) = self.orders.recv() {
             match order {
                 Order::Start { epoch, origin } => self.start(&mut vcpu, epoch, origin)?,
@@ -307,20 +295,6 @@ impl VcpuThread {
         Ok(())
     }
 
-    /// Takes its place: processors, and the id by which its time is accounted.
-    fn settle(&self) {
-        let shared = &*self.shared;
-        shared.threads[self.index as usize].store(gettid().as_raw(), Relaxed);
-        if shared.blueprint.cpus.is_empty() {
-            return;
-        }
-        let mut cpus = CpuSet::new();
-        let known = shared.blueprint.cpus.iter().try_for_each(|&cpu| cpus.set(cpu));
-        if let Err(errno) = known.and_then(|()| sched_setaffinity(Pid::from_raw(0), &cpus)) {
-            log::warn!("{}: its processors cannot be set: {errno}", shared.blueprint.name);
-        }
-    }
-
     fn start(&self, vcpu: &mut Vcpu, epoch: u32, origin: Origin) -> Result<(), MachineError> {
         if self.index != 0 {
             return vcpu.reset();
@@ -368,7 +342,8 @@ impl VcpuThread {
         }
         let (epoch, after) = (shared.epoch.load(Relaxed), self.started.get().elapsed());
         self.report(ReportKind::Ready { epoch, checkpoint, after });
-        Ok(None)
+        // An interruption that came while the registers were read ended only that.
+        self.order(vcpu)
     }
 
     fn boot_page(&self, vcpu: &Vcpu, epoch: u32) -> Result<BootPage, MachineError> {

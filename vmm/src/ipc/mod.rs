@@ -11,7 +11,7 @@ mod wait;
 
 pub use channel::{Channel, Pending};
 pub use port::{Message, Port};
-pub use wait::Waiter;
+pub use wait::{Spin, Waiter};
 
 use std::sync::Arc;
 

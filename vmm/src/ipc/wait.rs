@@ -5,24 +5,45 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use atoll_ipc::abi::HostPage;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::time::TimeSpec;
 use vmm_sys_util::eventfd::EventFd;
 
+use crate::machine::shared_page::SharedPage;
+
 /// Looks between two readings of the clock.
 const LOOKS: u32 = 64;
+
+/// How long to look before a sleep.
+#[derive(Clone, Debug)]
+pub enum Spin {
+    /// So long.
+    For(Duration),
+    /// For as long as a sleep costs, which this page tells.
+    AsSleep(Arc<SharedPage<HostPage>>),
+}
+
+impl Spin {
+    fn duration(&self) -> Duration {
+        match self {
+            Self::For(duration) => *duration,
+            Self::AsSleep(page) => Duration::from_nanos(page.sleep_ns()),
+        }
+    }
+}
 
 /// Waits for an event, or for what comes without one: it looks for a while, then sleeps.
 #[derive(Clone, Debug)]
 pub struct Waiter {
     wake: Arc<EventFd>,
-    spin: Duration,
+    spin: Spin,
 }
 
 impl Waiter {
-    /// A waiter that is woken by this event, and looks for `spin` before it sleeps.
-    pub const fn new(wake: Arc<EventFd>, spin: Duration) -> Self {
+    /// A waiter that is woken by this event, and looks for so long before it sleeps.
+    pub const fn new(wake: Arc<EventFd>, spin: Spin) -> Self {
         Self { wake, spin }
     }
 
@@ -32,11 +53,12 @@ impl Waiter {
         deadline: Option<Instant>,
         mut look: impl FnMut() -> Option<T>,
     ) -> Option<T> {
-        if self.spin.is_zero() {
+        let spin = self.spin.duration();
+        if spin.is_zero() {
             return None;
         }
         let began = Instant::now();
-        let worth = began.checked_add(self.spin);
+        let worth = began.checked_add(spin);
         loop {
             for _ in 0..LOOKS {
                 if let Some(found) = look() {

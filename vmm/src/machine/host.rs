@@ -1,6 +1,7 @@
 //! `/dev/kvm`: whether it can be used, and what it can do.
 
 use std::io;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
 use kvm_ioctls::{Cap, Kvm, VmFd};
@@ -23,7 +24,19 @@ const CREATE_TRIES: usize = 5;
 #[derive(Debug)]
 pub struct Host {
     kvm: Kvm,
-    cpuid: CpuId,
+    cpuid: OnceLock<Result<CpuId, kvm_ioctls::Error>>,
+    stock: Mutex<Stock>,
+}
+
+/// VMs that are made before anybody needs them.
+///
+/// To make one, the kernel looks at every mapping that the process has: a system's are made first,
+/// while there are few.
+#[derive(Debug, Default)]
+struct Stock {
+    made: Vec<VmFd>,
+    /// How many more are to be made.
+    wanted: usize,
 }
 
 impl Host {
@@ -40,10 +53,48 @@ impl Host {
         if let Some((_, what)) = NEEDED.iter().find(|(cap, _)| !kvm.check_extension(*cap)) {
             return Err(MachineError::Lacks { what });
         }
-        let cpuid = kvm
-            .get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)
-            .map_err(MachineError::kvm("name the processor's features"))?;
-        Ok(Self { kvm, cpuid })
+        Ok(Self { kvm, cpuid: OnceLock::new(), stock: Mutex::default() })
+    }
+
+    /// The same for a system of so many domains, whose VMs are made by [`Host::get_ready`].
+    ///
+    /// # Errors
+    /// As those of [`Host::open`].
+    pub fn for_domains(domains: usize) -> Result<Self, MachineError> {
+        let host = Self::open()?;
+        host.stock().wanted = domains;
+        Ok(host)
+    }
+
+    /// Does what the domains need of KVM, which takes as long as everything else that they do: so
+    /// it is worth a thread. What fails fails again when it is needed, and is told then.
+    pub fn get_ready(&self) {
+        // The features are needed for the first vCPU, which needs a VM before.
+        self.add_to_stock();
+        let _ = self.cpuid();
+        while self.add_to_stock() {}
+    }
+
+    /// Makes one of the VMs that are wanted; returns whether it did.
+    fn add_to_stock(&self) -> bool {
+        if !self.takes_on_one() {
+            return false;
+        }
+        let made = self.make_vm();
+        let is_made = made.is_ok();
+        self.stock().made.extend(made);
+        is_made
+    }
+
+    fn takes_on_one(&self) -> bool {
+        let mut stock = self.stock();
+        let wanted = stock.wanted > 0;
+        stock.wanted -= usize::from(wanted);
+        wanted
+    }
+
+    fn stock(&self) -> MutexGuard<'_, Stock> {
+        self.stock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The open device.
@@ -51,16 +102,33 @@ impl Host {
         &self.kvm
     }
 
-    /// What vCPUs are told of their processor.
-    pub fn cpuid(&self) -> &CpuId {
-        &self.cpuid
+    /// What vCPUs are told of their processor. KVM is asked once: in a virtual machine it asks the
+    /// hypervisor below for each line of it.
+    ///
+    /// # Errors
+    /// If KVM does not tell.
+    pub fn cpuid(&self) -> Result<&CpuId, MachineError> {
+        let cpuid = self.cpuid.get_or_init(|| self.kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES));
+        let failed = MachineError::kvm("name the processor's features");
+        cpuid.as_ref().map_err(|error| failed(*error))
     }
 
-    /// Creates a VM.
+    /// A VM: one of those that were made before, or else a new one.
     ///
     /// # Errors
     /// If KVM refuses.
     pub fn create_vm(&self) -> Result<VmFd, MachineError> {
+        let made = self.stock().made.pop();
+        made.map_or_else(
+            || {
+                self.takes_on_one();
+                self.make_vm()
+            },
+            Ok,
+        )
+    }
+
+    fn make_vm(&self) -> Result<VmFd, MachineError> {
         let mut tries = 0;
         loop {
             tries += 1;

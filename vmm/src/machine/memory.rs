@@ -14,7 +14,7 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use atoll_ipc::abi::{Control, layout};
@@ -66,7 +66,9 @@ struct State {
 struct Checkpoint {
     /// Pages that were written before it, as offsets in their order.
     pages: Vec<Range<u64>>,
-    /// What the image has there.
+    /// Where the image has more than zeros.
+    image: Vec<Range<u64>>,
+    /// What it has in the pages of both.
     originals: Vec<u8>,
     /// Whether a roll-back has looked for what is cold.
     is_sifted: bool,
@@ -118,20 +120,26 @@ impl DomainMemory {
     pub fn take_checkpoint(&self) -> Result<(), MachineError> {
         let pages = self.written()?;
         let mut state = self.lock();
-        let mut originals = Vec::with_capacity(length_of(&pages) as usize);
+        let kept = common(&pages, &state.data);
+        let mut originals = Vec::with_capacity(length_of(&kept) as usize);
+        for range in kept {
+            let (offset, length) = (range.start as usize, (range.end - range.start) as usize);
+            let base = (self.base_address as *const u8).wrapping_add(offset);
+            // SAFETY: the range is within the mapping, which lives as long as `self`, and nobody
+            // writes it meanwhile.
+            originals.extend_from_slice(unsafe { std::slice::from_raw_parts(base, length) });
+        }
         for range in &pages {
             let (offset, length) = (range.start as usize, (range.end - range.start) as usize);
             let base = (self.base_address as *mut u8).wrapping_add(offset);
             let guest = (self.host_address as *const u8).wrapping_add(offset);
             // SAFETY: the range is within both mappings, which live as long as `self` and do not
             // overlap; the vCPUs stand still, and nobody else writes the base.
-            unsafe {
-                originals.extend_from_slice(std::slice::from_raw_parts(base, length));
-                base.copy_from_nonoverlapping(guest, length);
-            }
+            unsafe { base.copy_from_nonoverlapping(guest, length) };
         }
-        state.data = union(&state.data, &pages);
-        state.checkpoint = Some(Checkpoint { pages, originals, is_sifted: false });
+        let all = union(&state.data, &pages);
+        let image = std::mem::replace(&mut state.data, all);
+        state.checkpoint = Some(Checkpoint { pages, image, originals, is_sifted: false });
         Ok(())
     }
 
@@ -191,18 +199,39 @@ impl DomainMemory {
     /// # Errors
     /// If the host refuses.
     pub fn return_to_image(&self) -> Result<RolledBack, MachineError> {
-        let checkpoint = self.lock().checkpoint.take();
-        if let Some(Checkpoint { pages, originals, .. }) = checkpoint {
+        let mut state = self.lock();
+        if let Some(Checkpoint { pages, image, originals, .. }) = state.checkpoint.take() {
             let mut rest = &originals[..];
-            for range in pages {
+            for range in common(&pages, &image) {
                 let (original, others) = rest.split_at((range.end - range.start) as usize);
                 self.base
                     .write_slice(original, GuestAddress(range.start))
                     .map_err(|_| MachineError::OutOfBounds { address: range.start })?;
                 rest = others;
             }
+            without(&pages, &image).into_iter().try_for_each(|range| self.punch(range))?;
+            state.data = image;
         }
+        drop(state);
         self.roll_back()
+    }
+
+    /// Gives pages of the base back: they are zero again, and take nothing. Pages that the domain
+    /// has written are its own, and stay.
+    fn punch(&self, range: Range<u64>) -> Result<(), MachineError> {
+        let region = self.base.iter().next().and_then(|region| region.file_offset());
+        let file = region.ok_or(MachineError::OutOfBounds { address: range.start })?.file();
+        let how = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
+        let (offset, length) = (range.start as libc::off_t, (range.end - range.start) as _);
+        // SAFETY: changes the contents of an open file, which is mapped, but to which no reference
+        // exists.
+        match unsafe { libc::fallocate(file.as_raw_fd(), how, offset, length) } {
+            0 => Ok(()),
+            _ => Err(MachineError::Memory {
+                what: "forgetting a checkpoint",
+                cause: io::Error::last_os_error(),
+            }),
+        }
     }
 
     /// Where there is memory at all, as offsets in their order: everything else is zero, and
@@ -389,6 +418,28 @@ mod tests {
         assert!(!memory.has_checkpoint());
         assert_eq!(memory.read_word(0x1000).unwrap(), 7);
         assert_eq!(memory.read_word(0x9000).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_checkpoint_that_is_forgotten_leaves_nothing_behind() {
+        let memory = memory();
+        let base = || memory.base.iter().next().unwrap().file_offset().unwrap().file();
+        let image = extents(base()).unwrap();
+        for _ in 0..2 {
+            memory.write(0x1008, &[8; 8]).unwrap();
+            memory.write(0x9000, &[8; 8]).unwrap();
+            memory.take_checkpoint().unwrap();
+            assert_eq!(extents(base()).unwrap(), [0x1000..0x2000, 0x9000..0xa000]);
+            let originals = memory.lock().checkpoint.as_ref().unwrap().originals.len();
+            assert_eq!(originals, 4096, "zeros need not be remembered");
+            memory.return_to_image().unwrap();
+            assert_eq!(extents(base()).unwrap().first(), Some(&(0x1000..0x2000)));
+            assert_eq!(memory.lock().data, image);
+            memory.drop_pages(0..memory.size()).unwrap();
+            assert_eq!(extents(base()).unwrap(), image);
+            assert_eq!(memory.read_word(0x1008).unwrap(), 0);
+            assert_eq!(memory.read_word(0x9000).unwrap(), 0);
+        }
     }
 
     #[test]

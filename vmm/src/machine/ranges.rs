@@ -73,11 +73,14 @@ mod tests {
             let left = without(&ranges(&one), &ranges(&other));
             let both = union(&ranges(&one), &ranges(&other));
             proptest::prop_assert!(both.is_sorted_by(|a, b| a.end < b.start));
+            let shared = common(&ranges(&one), &ranges(&other));
             for at in 0..40u64 {
                 let is_in_one = both.iter().any(|range| range.contains(&at));
                 proptest::prop_assert_eq!(is_in_one, one[at as usize] || other[at as usize]);
                 let is_left = left.iter().any(|range| range.contains(&at));
                 proptest::prop_assert_eq!(is_left, one[at as usize] && !other[at as usize]);
+                let is_common = shared.iter().any(|range| range.contains(&at));
+                proptest::prop_assert_eq!(is_common, one[at as usize] && other[at as usize]);
             }
         }
     }

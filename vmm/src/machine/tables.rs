@@ -16,6 +16,8 @@ const DIRTY: u64 = 1 << 6;
 const LARGE: u64 = 1 << 7;
 const NO_EXECUTE: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+/// Entries of a table.
+const ENTRIES: u64 = 512;
 
 /// What may be done with a page. Writable and executable at once cannot be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,18 +69,42 @@ impl<'m> Tables<'m> {
         let mut at = start / PAGE * PAGE;
         while at < end {
             let large = at.is_multiple_of(LARGE_PAGE) && end - at >= LARGE_PAGE;
-            let level = if large { 1 } else { 0 };
-            let entry = self.entry(at, level)?;
-            let size_bit = if large { LARGE } else { 0 };
-            self.write(entry, at | access.bits() | size_bit)?;
-            at += if large { LARGE_PAGE } else { PAGE };
+            let (level, size, bits) = if large {
+                (1, LARGE_PAGE, access.bits() | LARGE)
+            } else {
+                (0, PAGE, access.bits())
+            };
+            let first = self.entry(at, level)?;
+            let room = ENTRIES - first % PAGE / 8;
+            // A last piece of less than a large page takes small ones, in another table.
+            let count = if large { (end - at) / size } else { (end - at).div_ceil(size) }.min(room);
+            self.write_run(first, at | bits, size, count as usize)?;
+            at += count * size;
         }
         Ok(())
     }
 
+    /// Writes entries that follow each other in one table.
+    fn write_run(
+        &self,
+        first: u64,
+        bits: u64,
+        step: u64,
+        count: usize,
+    ) -> Result<(), MachineError> {
+        let mut run = [0; PAGE as usize];
+        let places = run.as_chunks_mut().0.iter_mut().take(count);
+        for (number, place) in places.enumerate() {
+            *place = (bits + number as u64 * step).to_le_bytes();
+        }
+        self.memory
+            .write_slice(&run[..count * 8], GuestAddress(first))
+            .map_err(|_| MachineError::OutOfBounds { address: first })
+    }
+
     /// Where the entry of that level for an address lies; tables on the way are made.
     fn entry(&mut self, address: u64, level: u32) -> Result<u64, MachineError> {
-        let slot = |level: u32| (address >> (12 + 9 * level) & 511) * 8;
+        let slot = |level: u32| (address >> (12 + 9 * level) & (ENTRIES - 1)) * 8;
         let mut table = self.root;
         for above in (level + 1..4).rev() {
             let entry = table + slot(above);

@@ -145,6 +145,8 @@ pub struct Vcpu {
     has_page: bool,
     /// Whether the registers in that page are the vCPU's: it owes nothing and was not run since.
     page_holds: bool,
+    /// Nothing has changed since it was made.
+    is_new: bool,
 }
 
 impl Vcpu {
@@ -154,7 +156,7 @@ impl Vcpu {
     /// If KVM refuses.
     pub fn new(host: &Host, vm: &Vm, plan: &Plan, start: Start) -> Result<Self, MachineError> {
         let mut fd = vm.create_vcpu(start.index)?;
-        fd.set_cpuid2(host.cpuid()).map_err(MachineError::kvm("set a vCPU's features"))?;
+        fd.set_cpuid2(host.cpuid()?).map_err(MachineError::kvm("set a vCPU's features"))?;
         let mut initial = State::read(&fd)?;
         descriptors::set_system_registers(&mut initial.sregs, plan, start.index, start.has_stubs);
         initial.regs = kvm_regs {
@@ -179,6 +181,7 @@ impl Vcpu {
             tsc_hz: tsc_hz.map(|khz| u64::from(khz) * 1000),
             has_page: page::is_supported(host.kvm()),
             page_holds: false,
+            is_new: true,
         })
     }
 
@@ -193,6 +196,7 @@ impl Vcpu {
     /// If KVM refuses to run it.
     pub fn run(&mut self) -> Result<Exit, MachineError> {
         self.page_holds = false;
+        self.is_new = false;
         match self.fd.run() {
             Ok(exit) => Ok(Exit::of(&exit)),
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {
@@ -218,6 +222,9 @@ impl Vcpu {
     /// # Errors
     /// If KVM refuses.
     pub fn reset(&mut self) -> Result<(), MachineError> {
+        if self.is_new {
+            return Ok(());
+        }
         self.checkpoint = None;
         self.roll_back(Reach::All)
     }
@@ -260,6 +267,7 @@ impl Vcpu {
         // An exit for I/O is complete only when the vCPU is entered again: until then KVM may
         // still owe the guest a change of registers. Entering it with this flag pays that, and
         // nothing else.
+        self.is_new = false;
         page::ask(&mut self.fd, self.has_page);
         self.fd.set_kvm_immediate_exit(1);
         let entered = self.fd.run().map(|_| ());
@@ -280,6 +288,7 @@ impl Vcpu {
         &mut self,
         change: impl FnOnce(&mut kvm_regs),
     ) -> Result<(), MachineError> {
+        self.is_new = false;
         let mut regs = self.registers()?;
         change(&mut regs);
         if self.page_holds {
@@ -294,6 +303,7 @@ impl Vcpu {
     /// # Errors
     /// If KVM refuses.
     pub fn change_fpu(&mut self, change: impl FnOnce(&mut kvm_fpu)) -> Result<(), MachineError> {
+        self.is_new = false;
         let mut fpu = self.fd.get_fpu().map_err(MachineError::kvm("read a vCPU's registers"))?;
         change(&mut fpu);
         self.fd.set_fpu(&fpu).map_err(MachineError::kvm("set a vCPU's registers"))

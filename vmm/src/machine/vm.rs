@@ -1,6 +1,6 @@
 //! One VM: memory slots and doorbells.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::{IoEventAddress, VcpuFd, VmFd};
@@ -33,12 +33,12 @@ impl Lendable for DomainMemory {
 pub struct Vm {
     // Dropped first: after it, no guest can reach the memory.
     fd: VmFd,
-    lent: Vec<Arc<dyn Lendable>>,
+    lent: Mutex<Vec<Arc<dyn Lendable>>>,
 }
 
 impl std::fmt::Debug for Vm {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Vm").field("slots", &self.lent.len()).finish_non_exhaustive()
+        f.debug_struct("Vm").finish_non_exhaustive()
     }
 }
 
@@ -48,16 +48,17 @@ impl Vm {
     /// # Errors
     /// If KVM refuses.
     pub fn new(host: &Host) -> Result<Self, MachineError> {
-        Ok(Self { fd: host.create_vm()?, lent: Vec::new() })
+        Ok(Self { fd: host.create_vm()?, lent: Mutex::default() })
     }
 
     /// Puts host memory at a guest-physical address.
     ///
     /// # Errors
     /// If KVM refuses.
-    pub fn lend(&mut self, address: u64, memory: Arc<dyn Lendable>) -> Result<(), MachineError> {
+    pub fn lend(&self, address: u64, memory: Arc<dyn Lendable>) -> Result<(), MachineError> {
+        let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = kvm_userspace_memory_region {
-            slot: self.lent.len() as u32,
+            slot: lent.len() as u32,
             flags: 0,
             guest_phys_addr: address,
             memory_size: memory.size(),
@@ -67,7 +68,7 @@ impl Vm {
         // VM exists; the VMM touches it only in ways that allow for a guest's writes.
         unsafe { self.fd.set_user_memory_region(slot) }
             .map_err(MachineError::kvm("add a memory slot"))?;
-        self.lent.push(memory);
+        lent.push(memory);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use atoll_image::Image;
-use atoll_ipc::abi::{HostPage, Interface, NO_DOMAIN, Name, SPIN_ALWAYS};
+use atoll_ipc::abi::{HostPage, Interface, NO_DOMAIN, Name, SPIN_ADAPTIVE, SPIN_ALWAYS};
 use atoll_ipc::channel::{Layout, Role};
 use atoll_ipc::ready::Ready;
 use nix::sys::signalfd::SignalFd;
@@ -18,23 +18,22 @@ use super::SystemError;
 use super::crowd::Groups;
 use super::host_ends::{HostEnds, HostLink};
 use super::images::Images;
+use super::sleep::SleepCost;
 use crate::channel::{Attention, ChannelMemory};
 use crate::control::Request;
 use crate::control::api::HostKind;
 use crate::domain::{self, Blueprint, ChannelEnd, Domain, new_event};
 use crate::gateway::{Gateway, Line, Listener};
-use crate::ipc::{Channel, End, Port, Waiter};
+use crate::ipc::{Channel, End, Port, Spin, Waiter};
 use crate::journal::Journal;
 use crate::machine::host::Host;
 use crate::machine::plan::Plan;
 use crate::machine::shared_page::SharedPage;
+use crate::machine::vm::Vm;
 use crate::manifest::{self, DomainName, Manifest, OnCrash, PortRef, Wait};
 use crate::nucleus::letters::{PostOffice, Sender};
 use crate::nucleus::{Link, Links, Member, Notices, Nucleus, Party, Watchdog};
 use crate::supervisor::Supervisor;
-
-/// How long a wait spins if the host's cost of a sleep could not be measured.
-const SPIN: Duration = Duration::from_micros(50);
 
 /// Who sends dead letters again, as servers see it.
 const DEAD_LETTERS: &str = "dead-letters";
@@ -50,8 +49,10 @@ pub struct Parts {
     pub news: Arc<EventFd>,
     /// Signals that end the process.
     pub signals: SignalFd,
-    /// What a sleep and its wake-up cost here, if that is known.
-    pub sleep_cost: Option<Duration>,
+    /// What all domains are told of the host.
+    pub host_page: Arc<SharedPage<HostPage>>,
+    /// What of it is measured.
+    pub sleep_cost: SleepCost,
     /// Channels between the VMM itself and domains.
     pub host_links: Vec<HostLink>,
 }
@@ -87,7 +88,6 @@ struct Assembly<'m> {
     post_office: PostOffice,
     port_ids: HashMap<PortRef, u128>,
     host_page: Arc<SharedPage<HostPage>>,
-    spin: Duration,
 }
 
 /// Makes the domains, channels and gateways of a system, all standing still.
@@ -100,19 +100,20 @@ pub fn assemble(
     parts: Parts,
     requests: mpsc::Receiver<Request>,
 ) -> Result<(Nucleus, HostEnds), SystemError> {
-    let spin = parts.sleep_cost.unwrap_or(SPIN);
-    let mut assembly = Assembly::new(manifest, images, spin)?;
+    let vms: Vec<_> =
+        manifest.domains.iter().map(|_| Vm::new(&parts.host)).collect::<Result<_, _>>()?;
+    let mut assembly = Assembly::new(manifest, images, parts.host_page.clone())?;
     for channel in &manifest.channels {
         assembly.join(channel)?;
     }
-    let mut ends = HostEnds::default();
+    let mut ends = HostEnds::new(parts.sleep_cost.clone());
     for link in &parts.host_links {
         assembly.join_host(link, &mut ends)?;
     }
     let gateways = assembly.open_gateways(&parts.journal)?;
     assembly.open_post_office()?;
     let (reports, reported) = mpsc::channel();
-    let members = assembly.build(&parts, reports)?;
+    let members = assembly.build(&parts, vms, reports)?;
     let supervisor = supervisor(manifest, &members)?;
     let hardware = Host::has_hardware_virtualisation();
     let nucleus = Nucleus {
@@ -156,7 +157,11 @@ fn watchdogs(manifest: &Manifest) -> Vec<Watchdog> {
 }
 
 impl<'m> Assembly<'m> {
-    fn new(manifest: &'m Manifest, images: &Images, spin: Duration) -> Result<Self, SystemError> {
+    fn new(
+        manifest: &'m Manifest,
+        images: &Images,
+        host_page: Arc<SharedPage<HostPage>>,
+    ) -> Result<Self, SystemError> {
         let mut drafts = HashMap::new();
         for (id, (name, config)) in manifest.domains.iter().enumerate() {
             let Some(image) = images.of(name).cloned() else { continue };
@@ -164,10 +169,9 @@ impl<'m> Assembly<'m> {
             let (ready, channels) = (Arc::new(SharedPage::new()?), Vec::new());
             drafts.insert(*name, Draft { id, name: *name, config, image, wake, ready, channels });
         }
-        let host_page = Arc::new(SharedPage::new()?);
         let (links, port_ids) = (Vec::new(), HashMap::new());
         let post_office = PostOffice::default();
-        Ok(Self { manifest, drafts, links, post_office, port_ids, host_page, spin })
+        Ok(Self { manifest, drafts, links, post_office, port_ids, host_page })
     }
 
     /// Makes a channel between two domains.
@@ -233,7 +237,7 @@ impl<'m> Assembly<'m> {
                 interface: target.interface,
                 memory: memory.clone().alerting(self.attention(&target)),
                 peer: target.party.wake.clone(),
-                waiter: Waiter::new(own.wake.clone(), Duration::ZERO),
+                waiter: Waiter::new(own.wake.clone(), Spin::For(Duration::ZERO)),
             });
             self.post_office.connect(to.domain.to_string(), to.port.to_string(), channel);
             let (name, port) = (DEAD_LETTERS.to_owned(), to.port.to_string());
@@ -252,7 +256,7 @@ impl<'m> Assembly<'m> {
                 let port = to.port.to_abi();
                 let answers = end(Role::Server, port, &own, &target, &memory, *layout);
                 self.give(&to.domain, answers);
-                let waiter = Waiter::new(own.wake.clone(), spin.unwrap_or(self.spin));
+                let waiter = Waiter::new(own.wake.clone(), self.spin(*spin));
                 ends.channels.push(Channel::new(End {
                     name: name.to_abi(),
                     interface: target.interface,
@@ -286,7 +290,7 @@ impl<'m> Assembly<'m> {
                     interface: *interface,
                     memory: memory.clone(),
                     peer: client.wake.clone(),
-                    waiter: Waiter::new(own.wake.clone(), spin.unwrap_or(self.spin)),
+                    waiter: Waiter::new(own.wake.clone(), self.spin(*spin)),
                 }));
                 let name = alias.to_string();
                 self.links.push(Link { port: name.clone(), name, client, server: own, memory });
@@ -332,6 +336,7 @@ impl<'m> Assembly<'m> {
     fn build(
         &mut self,
         parts: &Parts,
+        vms: Vec<Vm>,
         reports: mpsc::Sender<domain::Report>,
     ) -> Result<Vec<Member>, SystemError> {
         let line = domain::Line { reports, reported: parts.news.clone() };
@@ -339,12 +344,17 @@ impl<'m> Assembly<'m> {
         drafts.sort_by_key(|draft| draft.id);
         let system = self.manifest.name.to_abi();
         let groups = Groups::new(drafts.iter().map(Draft::processors));
-        let build = |draft: Draft<'_>| {
-            let blueprint = draft.finish(system, self.spin, &groups, &self.host_page)?;
-            let domain = Domain::new(&parts.host, blueprint, &parts.journal, &line)?;
+        let build = |(draft, vm): (Draft<'_>, Vm)| {
+            let blueprint = draft.finish(system, &groups, &self.host_page)?;
+            let domain = Domain::new(&parts.host, vm, blueprint, &parts.journal, &line)?;
             Ok(Member::new(domain))
         };
-        drafts.into_iter().map(build).collect()
+        drafts.into_iter().zip(vms).map(build).collect()
+    }
+
+    /// How long an end in the VMM looks.
+    fn spin(&self, told: Option<Duration>) -> Spin {
+        told.map_or_else(|| Spin::AsSleep(self.host_page.clone()), Spin::For)
     }
 
     fn party(&self, domain: &DomainName) -> Result<Party, SystemError> {
@@ -403,7 +413,6 @@ impl Draft<'_> {
     fn finish(
         self,
         system: Name,
-        spin: Duration,
         groups: &Groups,
         host_page: &Arc<SharedPage<HostPage>>,
     ) -> Result<Blueprint, SystemError> {
@@ -422,7 +431,7 @@ impl Draft<'_> {
             image: self.image,
             spin_ns: match self.config.wait {
                 Wait::Adaptive if groups.must_not_spin(&processors) => 0,
-                Wait::Adaptive => spin.as_nanos() as u64,
+                Wait::Adaptive => SPIN_ADAPTIVE,
                 Wait::Polling => SPIN_ALWAYS,
                 Wait::Blocking => 0,
             },

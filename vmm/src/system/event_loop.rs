@@ -12,6 +12,8 @@ use atoll_ipc::abi::NO_DOMAIN;
 use event_manager::{EventManager, MutEventSubscriber, SubscriberId, SubscriberOps};
 
 use super::SystemError;
+use super::sleep::Moment;
+use crate::control::api::DomainState;
 use crate::gateway::Gateway;
 use crate::nucleus::Nucleus;
 use crate::supervisor::Ending;
@@ -21,11 +23,12 @@ const NUCLEUS_GROUP: usize = 0;
 
 type Subscriber = Rc<RefCell<dyn MutEventSubscriber>>;
 
-/// Runs a system until it is to stop.
+/// Runs a system until it is to stop. Once its domains are up, and a little later, it has the cost
+/// of a sleep measured, which must not keep this thread.
 ///
 /// # Errors
 /// If the host's event mechanism fails.
-pub fn run(nucleus: Nucleus) -> Result<(), SystemError> {
+pub fn run(nucleus: Nucleus, measure: impl FnOnce()) -> Result<(), SystemError> {
     let mut manager = EventManager::<Subscriber>::new().map_err(failed)?;
     let nucleus = Rc::new(RefCell::new(nucleus));
     manager.add_subscriber(nucleus.clone());
@@ -38,9 +41,11 @@ pub fn run(nucleus: Nucleus) -> Result<(), SystemError> {
     nucleus.borrow_mut().start();
     let host_page = nucleus.borrow().host_page.clone();
     host_page.enter(NUCLEUS_GROUP, NO_DOMAIN);
+    let (mut measure, mut moment) = (Some(measure), Moment::Up);
     while nucleus.borrow().over.is_none() {
         let idle = gateways.iter().all(|(_, gateway)| gateway.borrow_mut().may_sleep());
         let patience = if idle { nucleus.borrow().patience() } else { Some(Duration::ZERO) };
+        let patience = moment.patience(patience);
         // While it works, this thread takes a processor like any vCPU.
         host_page.leave(NUCLEUS_GROUP, NO_DOMAIN);
         let ran = manager.run_with_timeout(milliseconds(patience));
@@ -51,11 +56,21 @@ pub fn run(nucleus: Nucleus) -> Result<(), SystemError> {
             gateway.borrow_mut().pump(&mut ops);
         }
         nucleus.borrow_mut().tick();
+        if moment.comes(|| is_up(&nucleus.borrow()))
+            && let Some(measure) = measure.take()
+        {
+            measure();
+        }
     }
     match nucleus.borrow().over {
         Some(Ending::GaveUp) => Err(SystemError::GaveUp),
         Some(Ending::Asked(_)) | None => Ok(()),
     }
+}
+
+/// Whether no domain is starting any more.
+fn is_up(nucleus: &Nucleus) -> bool {
+    nucleus.members.iter().all(|member| member.state() != DomainState::Starting)
 }
 
 /// For `epoll`: rounded up, so that what is due is due when it returns; -1 for ever.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use atoll_ipc::abi::Interface;
 use atoll_ipc::channel::Layout;
 
+use super::sleep::SleepCost;
 use crate::ipc::{Channel, Port};
 use crate::manifest::{DomainName, PortName, PortRef};
 
@@ -39,10 +40,19 @@ pub enum HostLink {
 }
 
 /// The VMM's ends, each kind in the order in which its links were asked for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct HostEnds {
     /// Where the VMM is the client.
     pub channels: Vec<Channel>,
     /// Where it is the server.
     pub ports: Vec<Port>,
+    /// What a sleep costs, and when that is known.
+    pub sleep_cost: SleepCost,
+}
+
+impl HostEnds {
+    /// No ends yet.
+    pub(super) const fn new(sleep_cost: SleepCost) -> Self {
+        Self { channels: Vec::new(), ports: Vec::new(), sleep_cost }
+    }
 }

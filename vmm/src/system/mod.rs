@@ -7,25 +7,29 @@ mod event_loop;
 mod host_ends;
 mod images;
 mod printer;
+mod sleep;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
+use std::thread;
 
+use atoll_ipc::abi::HostPage;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::control::{Claim, ControlHandle, Server, default_socket};
-use crate::doctor::sleep_cost;
 use crate::domain::{new_event, signal};
 use crate::journal::Journal;
 use crate::machine::host::Host;
+use crate::machine::shared_page::SharedPage;
 use crate::manifest::Manifest;
 
 pub use error::SystemError;
 pub use host_ends::{HostEnds, HostLink};
 use images::Images;
 use printer::Printer;
+pub use sleep::SleepCost;
 
 /// How a system is to be run.
 #[derive(Clone, Debug)]
@@ -101,17 +105,17 @@ pub fn run_with(
     host_links: Vec<HostLink>,
     host: impl FnOnce(HostEnds, Stop) + Send,
 ) -> Result<(), SystemError> {
+    // Before any thread exists, so that all of them leave these signals to the event loop.
+    let signals = take_signals()?;
+    // What does not need KVM is done while it gets ready.
+    let kvm = Host::for_domains(manifest.domains.len()).map(readied);
     let images = Images::load(&manifest, &options.images_dir)?;
     refuse_bailout(&manifest)?;
     raise_descriptor_limit();
-    let kvm = Arc::new(Host::open()?);
+    let kvm = kvm?;
     let name = manifest.name.as_str();
     let socket = options.socket.unwrap_or_else(|| default_socket(name));
     let claim = Claim::new(&socket, name)?;
-
-    // Before any thread exists, so that all of them leave these signals to the event loop.
-    let signals = take_signals()?;
-    let sleep_cost = sleep_cost(&kvm);
     let journal = Arc::new(Journal::default());
     let printer = match options.output {
         Output::None => None,
@@ -119,13 +123,16 @@ pub fn run_with(
     };
     let news = Arc::new(new_event().map_err(SystemError::EventLoop)?);
     let (requests, requested) = mpsc::channel();
+    let host_page: Arc<SharedPage<HostPage>> = Arc::new(SharedPage::new()?);
+    let sleep_cost = SleepCost::guessed(host_page.clone());
 
     let parts = assembly::Parts {
-        host: kvm,
+        host: kvm.clone(),
         journal: journal.clone(),
         news: news.clone(),
         signals,
-        sleep_cost,
+        host_page,
+        sleep_cost: sleep_cost.clone(),
         host_links,
     };
     let (nucleus, ends) = assembly::assemble(&manifest, &images, parts, requested)?;
@@ -134,15 +141,38 @@ pub fn run_with(
     let stop = Stop { handle: handle.clone(), journal: journal.clone() };
     let server = Server::start(claim, handle, journal)?;
 
-    let result = std::thread::scope(|scope| {
+    let result = thread::scope(|scope| {
         scope.spawn(|| host(ends, stop));
-        event_loop::run(nucleus)
+        let result = event_loop::run(nucleus, || {
+            let measure = || sleep_cost.measure(&kvm);
+            let thread = thread::Builder::new().name("sleep-cost".to_owned());
+            if let Err(error) = thread.spawn_scoped(scope, measure) {
+                log::debug!("the cost of a sleep is not measured: {error}");
+                sleep_cost.settle();
+            }
+        });
+        // Nobody measures any more.
+        sleep_cost.settle();
+        result
     });
     server.stop();
     if let Some(printer) = printer {
         printer.stop();
     }
     result
+}
+
+/// Has KVM do meanwhile what the domains need of it.
+fn readied(kvm: Host) -> Arc<Host> {
+    let kvm = Arc::new(kvm);
+    let other = kvm.clone();
+    // Without a thread, it is done when it is needed.
+    if let Err(error) =
+        thread::Builder::new().name("kvm".to_owned()).spawn(move || other.get_ready())
+    {
+        log::debug!("no thread to get KVM ready: {error}");
+    }
+    kvm
 }
 
 /// The keys are reserved, and nobody would hear of a fault: to go on would be to pretend.

@@ -58,7 +58,7 @@ pub(super) fn in_system(
     f: impl FnOnce(HostEnds) + Send,
 ) -> Result<(), AtollError> {
     let ports: Vec<_> = controlled.iter().map(|domain| (domain.clone(), "control")).collect();
-    Embedded { images, manifest, ports: &ports, spin: None }.run(|ends, _| f(ends))
+    Embedded { images, manifest, ports: &ports, spin: None, settled: true }.run(|ends, _| f(ends))
 }
 
 /// All load domains work at the same time: each is told before any is waited for.

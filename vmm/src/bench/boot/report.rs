@@ -63,16 +63,16 @@ pub struct Phases {
     pub manifest: f64,
     /// The images are read and checked.
     pub images: f64,
-    /// KVM is opened.
-    pub kvm: f64,
-    /// What a sleep costs is measured.
-    pub sleep: f64,
     /// VMs, memory, channels, threads and the control socket are made.
     pub making: f64,
     /// The vCPU is made, the memory filled.
     pub starting: f64,
     /// The server begins, and answers.
     pub answering: f64,
+    /// KVM gets ready, beside the images.
+    pub kvm: f64,
+    /// What a sleep costs is measured, when all domains are up.
+    pub sleep: f64,
 }
 
 impl Phases {
@@ -81,11 +81,11 @@ impl Phases {
         [
             ("manifest", self.manifest),
             ("images", self.images),
-            ("KVM", self.kvm),
-            ("cost of a sleep", self.sleep),
             ("making", self.making),
             ("starting", self.starting),
             ("answering", self.answering),
+            ("beside: KVM", self.kvm),
+            ("later: cost of a sleep", self.sleep),
         ]
     }
 }

@@ -40,7 +40,7 @@ pub(super) fn exits(
 ) -> Result<Vec<Exits>, AtollError> {
     let (manifest, ports) = (sleepless(from), [(domain(0), WORK)]);
     let mut counted = Ok(Vec::new());
-    Embedded { images, manifest: &manifest, ports: &ports, spin: Some(SPIN) }.run(
+    Embedded { images, manifest: &manifest, ports: &ports, spin: Some(SPIN), settled: true }.run(
         |ends, socket| {
             counted = (|| {
                 let mut channels = ends.channels.into_iter();

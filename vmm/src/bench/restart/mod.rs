@@ -112,8 +112,13 @@ pub fn run(plan: &Plan, watch: &mut (dyn FnMut(Step) + Send)) -> Result<Report, 
     let text = manifest(&cases, place.path());
     let served = cases.iter().enumerate().filter(|(_, case)| case.server == Server::Echo);
     let ports: Vec<_> = served.map(|(number, _)| (domain(number), WORK)).collect();
-    let system =
-        Embedded { images: &plan.images, manifest: &text, ports: &ports, spin: Some(SPIN) };
+    let system = Embedded {
+        images: &plan.images,
+        manifest: &text,
+        ports: &ports,
+        spin: Some(SPIN),
+        settled: true,
+    };
     let mut measured = Err(AtollError::Impossible("no system".into()));
     system.run(|ends, socket| {
         measured = Rig::new(&cases, ends.channels, socket, place.path())

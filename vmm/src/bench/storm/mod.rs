@@ -75,7 +75,8 @@ pub fn run(plan: &Plan, watch: &mut (dyn FnMut(Step) + Send)) -> Result<Report, 
     })?;
     let socket = place.path().join("kv");
     let manifest = system::manifest(&socket);
-    let system = Embedded { images: &plan.images, manifest: &manifest, ports: &[], spin: None };
+    let images = &plan.images;
+    let system = Embedded { images, manifest: &manifest, ports: &[], spin: None, settled: true };
     let mut found = Err(AtollError::Impossible("no system".into()));
     system.run(|_, control| found = measure(plan, &socket, control, watch))?;
     Ok(Report::new(plan, found?))

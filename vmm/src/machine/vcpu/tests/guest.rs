@@ -67,7 +67,7 @@ impl Machine {
         let plan = plan();
         let memory = DomainMemory::build(MEMORY, |image| write(image, code)).unwrap();
         let memory = Arc::new(memory);
-        let mut vm = Vm::new(host).unwrap();
+        let vm = Vm::new(host).unwrap();
         vm.lend(0, memory.clone()).unwrap();
         let start = Start { index: 0, entry: TEXT, boot: plan.control(0), has_stubs };
         let vcpu = Vcpu::new(host, &vm, &plan, start).unwrap();
