@@ -24,6 +24,9 @@ pub const SUSPENDED: &str = "suspended";
 /// Who reports faults, as supervisor domains see the sender.
 pub const NUCLEUS: &str = "nucleus";
 
+/// The number of [`Bailout`]'s `faulted`, for a client that does not wait for its answer.
+pub const FAULTED: u16 = 1;
+
 /// Most bytes that one [`Suspended`] `read` returns.
 pub const READ_MAX: u32 = 4096;
 

@@ -210,6 +210,17 @@ impl Vcpu {
         self.checkpoint.as_ref().unwrap_or(&self.initial).write(&self.fd, reach)
     }
 
+    /// Has the guest go on in ring 3 with these general registers, wherever it stands: an exception
+    /// stub that it stood in is left behind.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn go_on(&mut self, regs: &kvm_regs) -> Result<(), MachineError> {
+        self.settle();
+        let set = self.fd.set_sregs(&self.initial.sregs).and_then(|()| self.fd.set_regs(regs));
+        set.map_err(MachineError::kvm("set a vCPU's registers"))
+    }
+
     fn settle(&mut self) {
         // An exit for I/O is complete only when the vCPU is entered again: until then KVM may
         // still owe the guest a change of registers. Entering it with this flag pays that, and

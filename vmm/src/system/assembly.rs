@@ -1,5 +1,7 @@
 //! Puts a system together: channels first, then domains and gateways around them.
 
+mod bailouts;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -111,8 +113,9 @@ pub fn assemble(
     }
     let gateways = assembly.open_gateways(&parts.journal)?;
     assembly.open_post_office()?;
+    let bailouts = assembly.open_bailouts()?;
     let (reports, reported) = mpsc::channel();
-    let members = assembly.build(&parts, reports)?;
+    let members = bailouts.mark(assembly.build(&parts, reports)?);
     let supervisor = supervisor(manifest, &members)?;
     let hardware = Host::has_hardware_virtualisation();
     let nucleus = Nucleus {
@@ -132,6 +135,7 @@ pub fn assemble(
         signals: parts.signals,
         started: Instant::now(),
         groups: manifest.supervision.groups.iter().map(|group| group.title().to_owned()).collect(),
+        bailouts,
         watchdogs: watchdogs(manifest),
         stopping: false,
         over: None,

@@ -54,8 +54,7 @@ pub enum Output {
 /// # Errors
 /// If an image is missing or wrong, or does not fit the manifest.
 pub fn check(manifest: &Manifest, images_dir: &Path) -> Result<(), SystemError> {
-    Images::load(manifest, images_dir)?;
-    refuse_bailout(manifest)
+    Images::load(manifest, images_dir).map(drop)
 }
 
 /// Runs a system until it is stopped: by a signal, or through its control API.
@@ -102,7 +101,6 @@ pub fn run_with(
     host: impl FnOnce(HostEnds, Stop) + Send,
 ) -> Result<(), SystemError> {
     let images = Images::load(&manifest, &options.images_dir)?;
-    refuse_bailout(&manifest)?;
     raise_descriptor_limit();
     let kvm = Arc::new(Host::open()?);
     let name = manifest.name.as_str();
@@ -143,18 +141,6 @@ pub fn run_with(
         printer.stop();
     }
     result
-}
-
-/// The keys are reserved, and nobody would hear of a fault: to go on would be to pretend.
-fn refuse_bailout(manifest: &Manifest) -> Result<(), SystemError> {
-    let mut policies = manifest.supervision.domains.iter();
-    let asks = policies.find_map(|policy| Some((policy, policy.bailout.as_ref()?)));
-    let Some((policy, port)) = asks else { return Ok(()) };
-    Err(SystemError::Bailout {
-        domain: policy.domain.to_string(),
-        port: port.to_string(),
-        manifest: manifest.file().display().to_string(),
-    })
 }
 
 /// Allows this process as many descriptors as it may allow itself: a domain takes half a dozen,
