@@ -48,8 +48,8 @@ fn suspend(system: &System, guard: &mut Lines, ward: &mut Lines, verb: &str) -> 
     let mark = system.records().mark();
     ward.tell(verb);
     system.event_after(mark, "ward", "domain-suspended");
-    let text = until("a report", || Some(guard.ask("report")).filter(|text| text != "none"));
-    Heard::of(&text)
+    // The report lies in its ring by now, and it takes faults before lines.
+    Heard::of(&guard.ask("report"))
 }
 
 /// What a supervisor domain heard.
@@ -180,6 +180,50 @@ fn an_incarnation_goes_on_past_the_instruction_that_faulted() {
     assert_ne!(first.capability, second.capability);
     assert_eq!((second.word("epoch"), second.word("faults")), ("1", "2"));
     assert_eq!(ward.ask("count"), "3");
+}
+
+#[test]
+fn a_hang_is_reported_and_may_be_given_more_time() {
+    let Some(system) = warded(ample(), "watchdog = \"100 ms\"") else { return };
+    let (mut guard, mut ward) = (guard_of(&system), ward_of(&system));
+    let heard = suspend(&system, &mut guard, &mut ward, "loop");
+    assert_eq!((heard.word("kind"), heard.word("resume")), ("Hang", "true"));
+    assert!(guard.ask("backtrace").contains("faults::forever"));
+    let moved = guard.ask(&format!("skip {} 2", heard.capability));
+    assert!(moved.contains("denies"), "it may stand anywhere: {moved}");
+    assert_eq!(guard.ask("on-fault restart"), "told");
+    let mark = system.records().mark();
+    assert_eq!(guard.ask("answer resume"), "answered");
+    // It goes on, and makes no progress.
+    let again = system.event_after(mark, "ward", "domain-faulted");
+    assert_eq!((&again["epoch"], &again["fault"]["kind"]), (&1.into(), &"hang".into()));
+    assert_eq!(ward.hear().as_deref(), Some("restarted"));
+    assert_eq!(ward.ask("epoch"), "2");
+}
+
+#[test]
+fn who_hears_may_have_the_group_give_up() {
+    let Some(system) = warded(ample(), "group = \"g\"\n[groups.g]\nescalation = \"stay-down\"")
+    else {
+        return;
+    };
+    let (mut guard, mut ward) = (guard_of(&system), ward_of(&system));
+    assert_eq!(guard.ask("on-fault escalate"), "told");
+    let mark = system.records().mark();
+    ward.tell("null");
+    let down = system.event_after(mark, "ward", "domain-stays-down");
+    assert_eq!(down["reason"], "its group gave up");
+    assert_eq!(ward.hear(), None);
+}
+
+#[test]
+fn a_domain_that_fails_before_it_is_ready_is_reported_too() {
+    let Some(system) = warded(ample(), "arguments = [\"at-start=panic\"]") else { return };
+    let mut guard = guard_of(&system);
+    assert_eq!(guard.ask("on-fault hold"), "told");
+    system.event_after(0, "ward", "domain-stays-down");
+    let heard = Heard::of(&guard.ask("report"));
+    assert_eq!((heard.word("kind"), heard.word("resume")), ("Panic", "false"));
 }
 
 #[test]

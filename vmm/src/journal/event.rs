@@ -188,13 +188,10 @@ impl fmt::Display for EventKind {
                 write!(f, "suspended in epoch {epoch}, until {port} decides")
             }
             Self::FaultDecided { epoch, port, verdict } => {
-                write!(f, "{port} decides about the fault of epoch {epoch}: {verdict}")
+                write!(f, "fault of epoch {epoch}: {port} decides, {verdict}")
             }
             Self::FaultUndecided { epoch, port, reason } => {
-                write!(
-                    f,
-                    "the manifest's policy decides about the fault of epoch {epoch}: {port} {reason}"
-                )
+                write!(f, "fault of epoch {epoch}: {port} {reason}, so the manifest decides")
             }
             Self::GroupRestarts { group } => write!(f, "group `{group}` restarts"),
             Self::GroupGaveUp { group } => {

@@ -122,3 +122,6 @@ impl Desk {
 fn verdict(bytes: &[u8]) -> Result<Verdict, Silence> {
     reply(bytes).map_err(|_| Silence::Nonsense)
 }
+
+#[cfg(test)]
+mod tests;
