@@ -2,7 +2,8 @@
 //! what happens if it does not.
 
 use atoll_tests::control::until;
-use atoll_tests::environment::patience;
+use atoll_tests::environment::{patience, rounds};
+use atoll_tests::records::is_event;
 use atoll_tests::{Lines, System};
 use serde_json::Value;
 
@@ -45,11 +46,12 @@ fn ward_of(system: &System) -> Lines {
 /// Has a fault of the ward kept; returns its capability, and the report's words.
 fn suspend(system: &System, guard: &mut Lines, ward: &mut Lines, verb: &str) -> Heard {
     assert_eq!(guard.ask("on-fault keep"), "told");
-    let mark = system.records().mark();
+    let (before, mark) = (guard.ask("report"), system.records().mark());
     ward.tell(verb);
     system.event_after(mark, "ward", "domain-suspended");
-    // The report lies in its ring by now, and it takes faults before lines.
-    Heard::of(&guard.ask("report"))
+    // The report is in its ring by now, but it may look at its lines first.
+    let told = until("a report", || Some(guard.ask("report")).filter(|text| *text != before));
+    Heard::of(&told)
 }
 
 /// What a supervisor domain heard.
@@ -299,6 +301,28 @@ fn who_says_nothing_in_time_or_dies_or_talks_nonsense_is_not_waited_for() {
         system.renew("ward", "restart");
     }
     assert_eq!(system.epoch("guard"), 2, "its own death is nobody's affair but the policy's");
+}
+
+#[test]
+fn every_fault_has_an_outcome_while_who_hears_dies_again_and_again() {
+    let ward = "backoff-free = 1000\ngroup = \"g\"\n[groups.g]\nintensity = 100000";
+    let Some(system) = warded(ample(), ward) else { return };
+    let mut ward = ward_of(&system);
+    let most = rounds(50, 5);
+    for round in 0..most {
+        // Its death meets the report at any point: before it is read, in service, or after.
+        system.order("guard", "kill");
+        // No deadline comes to anybody's help: it is longer than this waits.
+        assert_eq!(ward.ask("null"), "restarted", "round {round}");
+    }
+    assert_eq!(ward.ask("epoch"), (most + 1).to_string());
+    // What is printed may come later than what is served.
+    system.records().after(0, "the last restart", |record| {
+        is_event(record, "ward", "domain-restarted") && record["epoch"] == most + 1
+    });
+    let records = system.records().all();
+    let of_ward = |kind: &str| records.iter().filter(|r| is_event(r, "ward", kind)).count();
+    assert_eq!(of_ward("fault-decided") + of_ward("fault-undecided"), most, "one for each");
 }
 
 #[test]

@@ -109,11 +109,13 @@ struct Incarnation {
     since: Instant,
     /// It is to end, which is no fault of its own.
     leaving: bool,
+    /// An operator ended it: should it fail on the way, there is nothing left to decide.
+    condemned: bool,
 }
 
 impl Incarnation {
     const fn new(epoch: u32, since: Instant) -> Self {
-        Self { epoch, since, leaving: false }
+        Self { epoch, since, leaving: false, condemned: false }
     }
 }
 

@@ -100,6 +100,7 @@ impl Member {
     /// If none runs.
     pub fn kill(&mut self, cause: Cause, world: World<'_>) -> Result<(), Refusal> {
         let is_simple = cause == Cause::Killed && self.is_single();
+        self.incarnation.condemned |= cause == Cause::Killed;
         match &mut self.phase {
             Phase::Running if is_simple => {
                 self.domain.kill(self.epoch());

@@ -79,7 +79,8 @@ impl Member {
         world: World<'_>,
     ) {
         let is_failure = matches!(end, End::Fault | End::Hung | End::StartTimedOut);
-        let suspends = self.is_ward && is_failure && !self.incarnation.leaving && !self.broken;
+        let is_settled = self.incarnation.leaving || self.incarnation.condemned;
+        let suspends = self.is_ward && is_failure && !is_settled && !self.broken;
         let notice = if suspends {
             self.phase = Phase::Suspended(Box::new(Suspension::new(cause, snapshot, vcpu)));
             Notice::Suspended { end, uptime }
