@@ -55,6 +55,7 @@ mod server;
 pub mod stream;
 pub mod stubs;
 
+pub use atoll_ipc::bailout;
 pub use atoll_ipc::interface;
 pub use atoll_ipc::message::{IpcError, Status};
 pub use ipc::{Channel, Event, Message, Port};

@@ -105,7 +105,7 @@ mod types;
 
 pub use dispatch::{answer, arguments};
 pub use identity::{BindError, Interface, distinct, fingerprint};
-pub use payload::{Payload, SHORT};
+pub use payload::{Payload, SHORT, encoded};
 pub use stub::{OnRestart, RETRIES_MAX, Stub, loan, reply};
 pub use transport::{Answerable, Caller};
 pub use types::{Blob, Bytes, Word};

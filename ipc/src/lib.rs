@@ -7,7 +7,8 @@
 //! [`server`]), several calls at a time ([`calls`]), how a host byte stream becomes messages ([`stream`]), and what the
 //! nucleus and a guest kernel promise each other ([`abi`]).
 //!
-//! What is said over a channel is typed by one definition for both ends ([`mod@interface`]).
+//! What is said over a channel is typed by one definition for both ends ([`mod@interface`]). One
+//! such definition is the system's own: what is asked of supervisor domains ([`bailout`]).
 //!
 //! The crate does no I/O, allocates nothing (but to keep answers that nobody has asked for yet, in
 //! [`calls`]), and knows neither KVM nor any particular server,
@@ -24,6 +25,7 @@ extern crate std;
 extern crate self as atoll_ipc;
 
 pub mod abi;
+pub mod bailout;
 pub mod calls;
 pub mod channel;
 pub mod client;

@@ -154,7 +154,7 @@ impl ChannelMemory {
     /// Readies the channel for the next incarnation of one end, which stands still, and may have
     /// been gone. The other end learns of it from the status page; it must be woken. `obituary` says
     /// what the last incarnation died of, unless it was ended by an order.
-    fn restart(&self, role: Role, epoch: u32, obituary: Option<&Obituary>) {
+    pub(crate) fn restart(&self, role: Role, epoch: u32, obituary: Option<&Obituary>) {
         let mut keeper = self.keeper();
         self.status().renew(fresh_secret());
         match (role, &mut keeper.redelivery) {

@@ -69,9 +69,10 @@ impl fmt::Debug for Payload<'_> {
 }
 
 /// Calls `with` on the encoded value; on `None` if it has no encoding (a `Serialize` of its own
-/// that refuses, a sequence that does not know its length).
+/// that refuses, a sequence that does not know its length). Arguments are a tuple: for a client
+/// that sends requests and does not wait, which stubs do.
 #[inline]
-pub(super) fn encoded<V, R>(value: &V, with: impl FnOnce(Option<Payload<'_>>) -> R) -> R
+pub fn encoded<V, R>(value: &V, with: impl FnOnce(Option<Payload<'_>>) -> R) -> R
 where
     V: Serialize,
 {

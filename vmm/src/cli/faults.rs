@@ -40,5 +40,8 @@ fn print(fault: &FaultReport, out: &mut dyn Write) -> io::Result<()> {
         Some(frame) => writeln!(out, "  at {}", printable(&frame.to_string()))?,
         None => writeln!(out, "  at {}", fault.rip)?,
     }
+    if let Some(decision) = &fault.decision {
+        writeln!(out, "  {}", printable(&decision.to_string()))?;
+    }
     fault.restart.map_or(Ok(()), |restart| writeln!(out, "  {restart}"))
 }

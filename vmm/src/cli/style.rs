@@ -15,7 +15,10 @@ pub(super) const PLAIN: Style = Style::new();
 pub(super) fn of_state(state: DomainState) -> Style {
     match state {
         DomainState::Running => GOOD,
-        DomainState::Starting | DomainState::Paused | DomainState::BackingOff => WARN,
+        DomainState::Starting
+        | DomainState::Paused
+        | DomainState::Suspended
+        | DomainState::BackingOff => WARN,
         DomainState::Faulted => ERROR,
         DomainState::Stopped => DIM,
     }

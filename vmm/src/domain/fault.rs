@@ -115,6 +115,7 @@ pub fn report(
         vcpu,
         uptime_micros,
         restart_count: restarts,
+        decision: None,
         restart: None,
     };
     explain(&mut report, &blueprint.plan, cause);

@@ -23,7 +23,7 @@ use super::fault::{self, Cause, Circumstances, Snapshot};
 use super::injection::Injection;
 use super::succession::Licence;
 use super::vcpu_thread::{Order, Origin, Report, Shared, VcpuThread, signal};
-use crate::control::api::FaultReport;
+use crate::control::api::{FaultReport, Registers};
 use crate::journal::Journal;
 use crate::machine::MachineError;
 use crate::machine::host::Host;
@@ -266,6 +266,27 @@ impl Domain {
     /// Lets all vCPUs run on.
     pub fn resume(&self) {
         (0..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, Order::Resume));
+    }
+
+    /// Has the vCPU that an exception stopped go on with these registers, and the others with
+    /// their own.
+    pub fn go_on(&self, vcpu: u32, registers: Registers) {
+        for number in 0..self.vcpus.len() {
+            let order = if number == vcpu as usize {
+                Order::GoOn(Box::new(registers))
+            } else {
+                Order::Resume
+            };
+            self.order(number, order);
+        }
+    }
+
+    /// Fills `bytes` from its memory.
+    ///
+    /// # Errors
+    /// If the range is not all memory.
+    pub fn read_memory(&self, address: u64, bytes: &mut [u8]) -> Result<(), MachineError> {
+        self.shared.memory.read(address, bytes)
     }
 
     /// Has a core file written of the domain as it is: `deliver` gets it, on another thread. Its

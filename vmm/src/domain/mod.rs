@@ -12,6 +12,7 @@ mod counters;
 mod fault;
 mod handle;
 mod injection;
+mod registers;
 mod succession;
 mod vcpu_thread;
 
@@ -21,5 +22,6 @@ pub use counters::Counters;
 pub use fault::{Cause, Circumstances, Snapshot};
 pub use handle::{Domain, DomainError, Line, new_event};
 pub use injection::{Harm, Injected, Injection, Random};
+pub use registers::is_address;
 pub use succession::{Licence, Steps, Succession};
 pub use vcpu_thread::{Origin, Report, ReportKind, signal};

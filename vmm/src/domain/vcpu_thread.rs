@@ -34,6 +34,7 @@ use super::core_file::{Seat, Standing};
 use super::counters::Counters;
 use super::fault::{Cause, Snapshot};
 use super::injection::Injection;
+use super::registers;
 use super::succession::{Licence, Steps, Stopwatch, Succession, renew_channels};
 use crate::control::api::{Hex, Registers};
 use crate::journal::{EventKind, Journal, Level};
@@ -73,6 +74,8 @@ pub enum Order {
     },
     /// Run on from where it was parked.
     Resume,
+    /// Go on with these registers in the incarnation that an exception had suspended.
+    GoOn(Box<Registers>),
     /// Tell a core file where it stands, and stand still until that is written.
     Core(Seat),
     /// Do harm to the guest, which runs, and run on.
@@ -220,6 +223,7 @@ impl VcpuThread {
             match order {
                 Order::Start { epoch, origin } => self.start(&mut vcpu, epoch, origin)?,
                 Order::Resume => (),
+                Order::GoOn(registers) => vcpu.go_on(&registers::to_kvm(&registers))?,
                 // It has ended already, and said so; who stands still is not to be harmed.
                 Order::Kill { .. } | Order::Inject(_) => continue,
                 // Parked already: the nucleus waits for the answer all the same.
@@ -425,7 +429,9 @@ impl VcpuThread {
                 }
                 // Its incarnation ended before it could be killed; and a running vCPU is neither
                 // started nor resumed. The next order may have come with this one's interruption.
-                Ok(Order::Kill { .. } | Order::Start { .. } | Order::Resume) => continue,
+                Ok(Order::Kill { .. } | Order::Start { .. } | Order::Resume | Order::GoOn(_)) => {
+                    continue;
+                }
                 Err(mpsc::TryRecvError::Empty) => None,
             });
         }

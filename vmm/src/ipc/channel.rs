@@ -106,6 +106,26 @@ impl Channel {
         }
     }
 
+    /// What became of a call, without waiting. A call that is still under way comes back, and
+    /// this end's event is signalled when there is news.
+    ///
+    /// # Errors
+    /// The call, if it is still under way.
+    pub fn poll_answer(&mut self, pending: Pending) -> Result<Result<Vec<u8>, IpcError>, Pending> {
+        self.calls.client().declare_awake();
+        let look = |calls: &mut Calls<ChannelMemory>| calls.outcome(pending.0).transpose();
+        let found = look(&mut self.calls).or_else(|| {
+            self.calls.client().declare_asleep();
+            look(&mut self.calls)
+        });
+        // The look may have given room to a server that has restarted.
+        self.kick();
+        match found {
+            Some(outcome) => Ok(outcome.and_then(|outcome| self.copy(outcome))),
+            None => Err(pending),
+        }
+    }
+
     /// Gives a call up, and tells the server so. It may have been carried out all the same.
     pub fn cancel(&mut self, pending: Pending) {
         self.calls.cancel(pending.0);

@@ -10,7 +10,7 @@ mod port;
 mod wait;
 
 pub use channel::{Channel, Pending};
-pub use port::{Message, Port};
+pub use port::{InHand, Message, Port};
 pub use wait::{Spin, Waiter};
 
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use atoll_ipc::interface::{Answerable, Payload};
 use atoll_ipc::message::{IpcError, Status};
 use atoll_ipc::server::{Request, Server};
 use vmm_sys_util::eventfd::EventFd;
@@ -21,6 +22,7 @@ pub struct Port {
     server: Server<ChannelMemory>,
     client: Arc<EventFd>,
     waiter: Waiter,
+    patience: Duration,
 }
 
 /// A message that was received, to be answered with [`Port::reply`] or [`Port::fail`], at once or
@@ -48,7 +50,37 @@ impl Message {
 impl Port {
     /// The server's end of a channel.
     pub fn new(end: End) -> Self {
-        Self { server: Server::attach(end.memory), client: end.peer, waiter: end.waiter }
+        let (server, client, waiter) = (Server::attach(end.memory), end.peer, end.waiter);
+        Self { server, client, waiter, patience: PATIENCE }
+    }
+
+    /// The same, for a thread that must not wait: a client that leaves no room for its answer
+    /// learns at once, when it reads again, that it was given up.
+    #[must_use]
+    pub fn without_patience(self) -> Self {
+        Self { patience: Duration::ZERO, ..self }
+    }
+
+    /// The next message, without waiting. If there is none, this end's event is signalled when one
+    /// comes.
+    ///
+    /// # Errors
+    /// [`IpcError::Protocol`], as [`Port::receive`].
+    pub fn poll(&mut self) -> Result<Option<Message>, IpcError> {
+        self.server.declare_awake();
+        let mut found = self.server.poll()?;
+        if found.is_none() {
+            self.server.declare_asleep();
+            self.server.declare_starved();
+            found = self.server.poll()?;
+        }
+        self.kick();
+        Ok(found.map(|request| self.copy(request)))
+    }
+
+    /// A message and the port to answer it on, for the dispatch of a typed interface.
+    pub const fn in_hand(&mut self, message: Message) -> InHand<'_> {
+        InHand { port: self, message }
     }
 
     /// Waits for the next message (QNX `MsgReceive`, RC 4000 *wait message*), until a deadline if
@@ -97,7 +129,7 @@ impl Port {
     }
 
     fn answer(&mut self, request: Request, status: Status, payload: &[u8]) {
-        let patience = if self.server.owes() { Duration::ZERO } else { PATIENCE };
+        let patience = if self.server.owes() { Duration::ZERO } else { self.patience };
         let mut left = Some(request);
         let answered = self.wait(Some(Instant::now() + patience), |server| {
             let request = left.take()?;
@@ -155,6 +187,30 @@ impl Port {
                 return found.or_else(|| look(&mut self.server));
             }
         }
+    }
+}
+
+/// A message in service, see [`Port::in_hand`].
+#[derive(Debug)]
+#[must_use = "a call that is never answered keeps its client waiting"]
+pub struct InHand<'p> {
+    port: &'p mut Port,
+    message: Message,
+}
+
+impl Answerable for InHand<'_> {
+    fn operation(&self) -> u16 {
+        self.message.operation()
+    }
+
+    fn with_payload<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
+        read(&self.message.payload)
+    }
+
+    fn answer(self, status: Status, reply: Payload<'_>) {
+        let mut scratch = vec![0; reply.len()];
+        let reply = reply.bytes_in(|_| &mut scratch);
+        self.port.answer(self.message.request, status, reply);
     }
 }
 

@@ -83,6 +83,31 @@ pub enum EventKind {
         /// Why.
         reason: String,
     },
+    /// The domain failed, and stands still until its supervisor domain has decided.
+    DomainSuspended {
+        /// The incarnation.
+        epoch: u64,
+        /// The port that the fault is reported to.
+        port: String,
+    },
+    /// What follows a fault was decided by the domain's supervisor domain.
+    FaultDecided {
+        /// The incarnation.
+        epoch: u64,
+        /// The port that the fault was reported to.
+        port: String,
+        /// What is to follow.
+        verdict: String,
+    },
+    /// The supervisor domain decided nothing that could be done: the manifest's policy acts.
+    FaultUndecided {
+        /// The incarnation.
+        epoch: u64,
+        /// The port that the fault was, or was to be, reported to.
+        port: String,
+        /// What is the matter.
+        reason: String,
+    },
     /// Several domains are restarted, because one of their group failed.
     GroupRestarts {
         /// The group.
@@ -159,6 +184,15 @@ impl fmt::Display for EventKind {
             }
             Self::DomainForced { epoch } => write!(f, "forced to end, epoch {epoch}"),
             Self::DomainStaysDown { reason } => write!(f, "stays down: {reason}"),
+            Self::DomainSuspended { epoch, port } => {
+                write!(f, "suspended in epoch {epoch}, until {port} decides")
+            }
+            Self::FaultDecided { epoch, port, verdict } => {
+                write!(f, "fault of epoch {epoch}: {port} decides, {verdict}")
+            }
+            Self::FaultUndecided { epoch, port, reason } => {
+                write!(f, "fault of epoch {epoch}: {port} {reason}, so the manifest decides")
+            }
             Self::GroupRestarts { group } => write!(f, "group `{group}` restarts"),
             Self::GroupGaveUp { group } => {
                 write!(f, "group `{group}` gave up: restarts did not help")

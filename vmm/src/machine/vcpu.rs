@@ -255,6 +255,19 @@ impl Vcpu {
         Ok(())
     }
 
+    /// Has the guest go on in ring 3 with these general registers, wherever it stands: an exception
+    /// stub that it stood in is left behind.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn go_on(&mut self, regs: &kvm_regs) -> Result<(), MachineError> {
+        self.finish_io();
+        self.page_holds = false;
+        page::withdraw(&mut self.fd);
+        let set = self.fd.set_sregs(&self.initial.sregs).and_then(|()| self.fd.set_regs(regs));
+        set.map_err(MachineError::kvm("set a vCPU's registers"))
+    }
+
     /// Pays what KVM still owes the guest for its last exit, so that its registers are its own. They
     /// can be read without a call then, where KVM has the page for it.
     pub fn finish_io(&mut self) {

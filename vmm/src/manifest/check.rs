@@ -1,6 +1,7 @@
 //! The second pass: whether the images can do what the manifest wants of them.
 
-use atoll_ipc::abi::PortKind;
+use atoll_ipc::abi::{Interface, PortKind};
+use atoll_ipc::bailout::Bailout;
 
 use super::error::{ManifestError, Problem, Rule};
 use super::memory::MemorySize;
@@ -31,6 +32,8 @@ pub struct PortFacts {
     pub name: String,
     /// What it carries.
     pub kind: PortKind,
+    /// What is spoken on it.
+    pub interface: Interface,
 }
 
 /// Checks all that depends on images. A domain for which `lookup` knows nothing, because its
@@ -121,6 +124,14 @@ impl Check<'_> {
                 let port = named.port.to_string();
                 self.at(&named.span, SupervisionRule::BailoutKind { port }.into());
             }
+            Some(port) if named.bailout && port.interface != Bailout::INTERFACE => {
+                let rule = SupervisionRule::BailoutInterface {
+                    port: named.port.to_string(),
+                    speaks: described(&port.interface),
+                    wanted: described(&Bailout::INTERFACE),
+                };
+                self.at(&named.span, rule.into());
+            }
             Some(port) if port.kind == PortKind::Stream && self.redelivers(&named.port) => {
                 let port = named.port.to_string();
                 self.at(&named.span, SupervisionRule::RedeliverKind { port }.into());
@@ -151,4 +162,9 @@ impl Check<'_> {
             known: names().map(str::to_owned).collect(),
         }
     }
+}
+
+/// An interface, as far as the two ends of a port compare it.
+fn described(interface: &Interface) -> String {
+    format!("{interface} (fingerprint {:016x})", interface.fingerprint)
 }

@@ -5,6 +5,7 @@ use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 
 use atoll_ipc::abi::CHANNELS_MAX;
+use atoll_ipc::bailout::SUSPENDED;
 use toml::de::DeTable;
 
 use crate::journal::printable;
@@ -15,6 +16,7 @@ use super::error::Rule;
 use super::name::{DomainName, PortName};
 use super::refs;
 use super::source::Span;
+use super::supervision::{NamedPort, Supervision, SupervisionRule};
 use super::table::{Found, Problems, Table};
 use super::types::{Channel, Gateway, Listen, MaxConnections};
 
@@ -66,6 +68,28 @@ impl<'a> Links<'a> {
         self.count(from, &to_span, problems);
         self.count(to.domain, &to_span, problems);
         Some(Channel { from, alias, to, layout, to_span })
+    }
+
+    /// Takes what the nucleus joins to domains that hear of faults: a channel to each port that is
+    /// named, and from each such domain one back.
+    pub(super) fn bailouts(&mut self, supervision: &Supervision, problems: &mut Problems) {
+        let mut domains = Vec::new();
+        for NamedPort { port, span, .. } in supervision.bailouts() {
+            self.count(port.domain, span, problems);
+            if domains.contains(&port.domain) {
+                continue;
+            }
+            domains.push(port.domain);
+            self.count(port.domain, span, problems);
+            let taken = self
+                .aliases
+                .iter()
+                .find(|((domain, alias), _)| *domain == port.domain && alias.as_str() == SUSPENDED);
+            if let Some((_, at)) = taken {
+                let (domain, alias) = (port.domain.to_string(), SUSPENDED);
+                problems.at(at, SupervisionRule::BailoutAlias { domain, alias }.into());
+            }
+        }
     }
 
     /// Counts a link of a domain; the first one too many is a problem.

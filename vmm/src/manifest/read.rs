@@ -100,6 +100,7 @@ fn system<'a>(root: &'a Spanned<DeTable<'a>>, problems: &mut Problems) -> Option
     let gateways = table.tables("gateways", problems);
     let gateways = gateways.into_iter().filter_map(|t| links.gateway(t, problems)).collect();
     let supervision = supervision(&table, &known, &domains, problems);
+    links.bailouts(&supervision, problems);
     let (name, source) = (title?, problems.source.clone());
     Some(Manifest { name, domains, channels, gateways, supervision, source })
 }

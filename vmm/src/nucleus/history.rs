@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::control::api::{Aftermath, FaultReport};
+use crate::control::api::{Aftermath, Decision, FaultReport};
 use crate::journal::EventKind;
 
 /// Faults that are kept. A crash loop shows its pattern in fewer, and a thousand domains that all
@@ -46,6 +46,20 @@ impl History {
         }
     }
 
+    /// The incarnation goes on after its last fault.
+    pub fn goes_on(&mut self, epoch: u64) {
+        if let Some(last) = self.0.back_mut().filter(|last| last.epoch == epoch) {
+            last.restart = Some(Aftermath::Resumed);
+        }
+    }
+
+    /// Somebody was to decide what follows the last fault of this incarnation.
+    pub fn decided(&mut self, epoch: u64, decision: Decision) {
+        if let Some(last) = self.0.back_mut().filter(|last| last.epoch == epoch) {
+            last.decision = Some(decision);
+        }
+    }
+
     /// The last report.
     pub fn last(&self) -> Option<&FaultReport> {
         self.0.back()
@@ -81,6 +95,7 @@ mod tests {
             vcpu: 0,
             uptime_micros: 0,
             restart_count: epoch - 1,
+            decision: None,
             restart: None,
         }
     }
@@ -115,6 +130,11 @@ mod tests {
         history.follow(&restarted(3));
         history.stays_down(3);
         assert_eq!(history.last().unwrap().restart.unwrap().to_string(), text);
+        history.note(fault(4));
+        history.goes_on(3);
+        assert_eq!(history.last().unwrap().restart, None, "that was another one");
+        history.goes_on(4);
+        assert_eq!(history.last().unwrap().restart, Some(Aftermath::Resumed));
         history.note(fault(4));
         history.stays_down(4);
         assert_eq!(history.last().unwrap().restart, Some(Aftermath::StayedDown));

@@ -88,6 +88,11 @@ impl Links {
         self.obituaries.borrow_mut().insert(domain, line_of(fault));
     }
 
+    /// Takes it back: the incarnation goes on.
+    pub fn lives(&self, domain: u32) {
+        self.obituaries.borrow_mut().remove(&domain);
+    }
+
     /// What a domain's clients wait for, and what it has done for them.
     pub fn load(&self, domain: u32) -> Load {
         let mut load = Load::default();

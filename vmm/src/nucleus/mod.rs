@@ -3,6 +3,8 @@
 //! Its state has one owner, the event loop's thread. vCPU threads and the control API send it
 //! messages; it never waits for either.
 
+pub mod bailout;
+mod decide;
 mod history;
 pub mod letters;
 mod links;
@@ -35,8 +37,10 @@ pub use member::{Member, Notices};
 use member::{Notice, World};
 pub use watchdog::Watchdog;
 
-/// What the event loop's descriptors are about.
+/// What the event loop's descriptors are about: news if they are none of these.
 const SIGNALS: u32 = 1;
+/// Of supervisor domains, by their places from here on.
+const DESKS: u32 = 2;
 
 /// The state of one running system.
 #[derive(Debug)]
@@ -73,6 +77,8 @@ pub struct Nucleus {
     pub supervisor: Supervisor,
     /// Names of its groups, by place.
     pub groups: Vec<String>,
+    /// Who is asked what follows a fault.
+    pub bailouts: bailout::Bailouts,
     /// Who looks for domains that hang.
     pub watchdogs: Vec<Watchdog>,
     /// It has begun to stop.
@@ -85,6 +91,7 @@ impl Nucleus {
     /// Begins the first incarnation of every domain.
     pub fn start(&mut self) {
         self.supervisor.begin(self.now());
+        self.bailouts.listen(&mut self.members);
         self.settle();
         self.journal.event(None, EventKind::SystemStarted);
     }
@@ -94,7 +101,8 @@ impl Nucleus {
         let licences = self.members.iter().filter_map(Member::deadline);
         let watchdogs = self.watchdogs.iter().map(Watchdog::deadline);
         let decision = self.supervisor.deadline().map(|after| self.started + after);
-        let first = licences.chain(watchdogs).chain(decision).min();
+        let verdicts = self.bailouts.deadline();
+        let first = licences.chain(watchdogs).chain(decision).chain(verdicts).min();
         first.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
@@ -106,8 +114,9 @@ impl Nucleus {
                 member.license(&self.supervisor);
             }
         }
+        let world = World { links: &self.links, journal: &self.journal, notices: &self.notices };
         for watchdog in &mut self.watchdogs {
-            watchdog.tick(now, &mut self.members, &self.links);
+            watchdog.tick(now, &mut self.members, world);
         }
         self.hear_complaints();
         if self.supervisor.deadline().is_some_and(|after| self.started + after <= now) {
@@ -121,13 +130,19 @@ impl Nucleus {
         self.started.elapsed()
     }
 
-    /// Tells the supervisor what has happened, and does what it says, until there is nothing more
-    /// of both.
+    /// Tells the supervisor what has happened, and does what it and supervisor domains say, until
+    /// there is nothing more of any.
     fn settle(&mut self) {
-        self.obey_supervisor();
-        while let Some((domain, notice)) = self.notices.take() {
-            self.tell(domain as usize, notice);
+        loop {
             self.obey_supervisor();
+            while let Some((domain, notice)) = self.notices.take() {
+                self.tell(domain as usize, notice);
+                self.obey_supervisor();
+            }
+            self.bailouts.withdraw(&self.members);
+            if !self.hear_verdicts() {
+                return;
+            }
         }
     }
 
@@ -143,6 +158,7 @@ impl Nucleus {
             Notice::Started => self.supervisor.started(domain, now),
             Notice::Ready => self.supervisor.ready(domain, now),
             Notice::Ended { end, uptime } => self.supervisor.ended(domain, end, uptime, now),
+            Notice::Suspended { end, uptime } => self.ask(domain, end, uptime),
             Notice::WentAhead { end, uptime } => {
                 if !self.supervisor.went_ahead(domain, end, uptime, now) {
                     self.members[domain].recall();
@@ -162,11 +178,11 @@ impl Nucleus {
                 };
                 self.members[domain].begin(origin, world);
             }
-            Action::Stop { domain, .. } => self.members[domain].ask_to_stop(),
+            Action::Stop { domain, .. } => self.members[domain].ask_to_stop(world),
             Action::Force { domain } if self.supervisor.is_overdue(domain) => {
-                self.members[domain].force(Cause::NotReady);
+                self.members[domain].force(Cause::NotReady, world);
             }
-            Action::Force { domain } => self.members[domain].force(Cause::Killed),
+            Action::Force { domain } => self.members[domain].force(Cause::Killed, world),
             Action::StayDown { domain, why } => self.members[domain].stays_down(why, world),
             Action::Pause { domain, pause } => self.members[domain].pauses(pause, world),
             Action::GroupRestarts { group } => {
@@ -183,6 +199,7 @@ impl Nucleus {
 
     /// A server that broke the protocol towards a gateway is ended: nobody could speak with it.
     fn hear_complaints(&mut self) {
+        let world = World { links: &self.links, journal: &self.journal, notices: &self.notices };
         for gateway in &self.gateways {
             let mut gateway = gateway.borrow_mut();
             if !gateway.take_complaint() {
@@ -192,7 +209,7 @@ impl Nucleus {
             let cause = Cause::Protocol { gateway: gateway.address().to_owned() };
             let member = self.members.iter_mut().find(|member| member.name() == accused);
             // It may have ended by itself meanwhile.
-            if let Some(Err(refusal)) = member.map(|member| member.kill(cause)) {
+            if let Some(Err(refusal)) = member.map(|member| member.kill(cause, world)) {
                 log::debug!("{accused} broke the protocol, and is gone already: {refusal}");
             }
         }
@@ -232,7 +249,7 @@ impl Nucleus {
             Request::Kill { domain, answer } => {
                 let result = find(members, &domain).and_then(|member| {
                     let epoch = member.epoch().into();
-                    member.kill(Cause::Killed)?;
+                    member.kill(Cause::Killed, world)?;
                     self.journal.event(Some(&domain), EventKind::DomainKilled { epoch });
                     Ok(())
                 });
@@ -365,7 +382,10 @@ impl MutEventSubscriber for Nucleus {
     fn init(&mut self, ops: &mut EventOps<'_>) {
         let news = Events::new(&*self.news, EventSet::IN);
         let signals = Events::with_data(&self.signals, SIGNALS, EventSet::IN);
-        for events in [news, signals] {
+        let desks = (DESKS..).zip(self.bailouts.wakes());
+        let desks = desks.map(|(data, wake)| Events::with_data(&**wake, data, EventSet::IN));
+        let all: Vec<_> = [news, signals].into_iter().chain(desks).collect();
+        for events in all {
             if let Err(error) = ops.add(events) {
                 log::error!("the nucleus cannot hear: {error}");
                 self.stop("the event loop failed");
@@ -376,6 +396,7 @@ impl MutEventSubscriber for Nucleus {
     fn process(&mut self, events: Events, _: &mut EventOps<'_>) {
         match events.data() {
             SIGNALS => self.read_signal(),
+            DESKS.. => self.hear_desk((events.data() - DESKS) as usize),
             _ => self.read_news(),
         }
     }

@@ -8,8 +8,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::links::{Links, Load};
-use super::member::Member;
+use super::links::Load;
+use super::member::{Member, World};
 use crate::domain::Cause;
 
 /// Looks within the deadline: a hang is noticed at most a quarter of it late.
@@ -40,20 +40,20 @@ impl Watchdog {
     }
 
     /// Looks at the domain, if it is time; ends its incarnation if that hangs.
-    pub fn tick(&mut self, now: Instant, members: &mut [Member], links: &Links) {
+    pub fn tick(&mut self, now: Instant, members: &mut [Member], world: World<'_>) {
         if now < self.next {
             return;
         }
         self.next = now + self.limit / LOOKS;
         let member = &mut members[self.domain];
-        let mut load = links.load(member.id());
+        let mut load = world.links.load(member.id());
         load.progress = load.progress.wrapping_add(member.domain.heartbeats());
         load.epoch = member.epoch();
         if load != self.seen || !load.is_waited_for || !member.is_running() {
             (self.seen, self.since) = (load, now);
         } else if now - self.since >= self.limit {
             let cause = Cause::Hung { for_ms: (now - self.since).as_millis() as u64 };
-            if let Err(refusal) = member.kill(cause) {
+            if let Err(refusal) = member.kill(cause, world) {
                 log::debug!("no hang after all: {refusal}");
             }
             self.since = now;

@@ -25,6 +25,7 @@
 mod action;
 mod agenda;
 mod certain;
+mod foresee;
 mod ladder;
 mod leaving;
 mod life;
@@ -46,6 +47,7 @@ use tree::{Member, ROOT, Tree};
 use window::Window;
 
 pub use action::{Action, End, Ending, Standing, Why};
+pub use foresee::Forecast;
 pub use ladder::MIN_RUN;
 
 /// The supervisor of one system. Domains are named by their numbers, their places in the
@@ -53,8 +55,8 @@ pub use ladder::MIN_RUN;
 /// choice, and never go back: an earlier one counts as the latest.
 ///
 /// For each [`Action::Start`] exactly one of [`Supervisor::ended`], [`Supervisor::stopped`],
-/// [`Supervisor::held`] and [`Supervisor::escalated`] is to come, before any report about a later
-/// incarnation.
+/// [`Supervisor::replaced`], [`Supervisor::held`] and [`Supervisor::escalated`] is to come, before
+/// any report about a later incarnation.
 #[derive(Clone, Debug)]
 pub struct Supervisor {
     tree: Tree,
@@ -164,6 +166,23 @@ impl Supervisor {
     pub fn stopped(&mut self, domain: usize, now: Duration) {
         // If nobody told it to, somebody ended it who is not its server.
         self.ended(domain, End::Killed, Duration::ZERO, now);
+    }
+
+    /// A domain failed, and who hears of its faults wants its next incarnation at once, whatever
+    /// its own policy says. In its group that is a restart like any other, and may be once too
+    /// often.
+    pub fn replaced(&mut self, domain: usize, from: RestartFrom, now: Duration) {
+        self.advance(now);
+        let Some((place, _)) = self.bury(domain) else { return };
+        let life = &mut self.lives[place];
+        if life.scope.is_some() {
+            self.left(place);
+        } else {
+            life.ladder.forgive();
+            life.checkpoint &= from == RestartFrom::Checkpoint;
+            self.failed(Member::Domain(place), self.tree.leaves[place].group, true, self.now);
+        }
+        self.settle();
     }
 
     /// A domain failed, and who hears of its faults wants it to stay down.

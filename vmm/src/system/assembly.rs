@@ -1,5 +1,7 @@
 //! Puts a system together: channels first, then domains and gateways around them.
 
+mod bailouts;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
@@ -112,8 +114,9 @@ pub fn assemble(
     }
     let gateways = assembly.open_gateways(&parts.journal)?;
     assembly.open_post_office()?;
+    let bailouts = assembly.open_bailouts()?;
     let (reports, reported) = mpsc::channel();
-    let members = assembly.build(&parts, vms, reports)?;
+    let members = bailouts.mark(assembly.build(&parts, vms, reports)?);
     let supervisor = supervisor(manifest, &members)?;
     let hardware = Host::has_hardware_virtualisation();
     let nucleus = Nucleus {
@@ -133,6 +136,7 @@ pub fn assemble(
         signals: parts.signals,
         started: Instant::now(),
         groups: manifest.supervision.groups.iter().map(|group| group.title().to_owned()).collect(),
+        bailouts,
         watchdogs: watchdogs(manifest),
         stopping: false,
         over: None,

@@ -50,19 +50,6 @@ pub enum SystemError {
         /// The manifest's file.
         manifest: String,
     },
-    /// The manifest asks for what this version does not do.
-    #[error(
-        "domain `{domain}` wants `{port}` to hear of its faults, which no version does yet; \
-         leave `bailout` out of {manifest}: the policy of the manifest decides"
-    )]
-    Bailout {
-        /// The domain.
-        domain: String,
-        /// Who is to hear.
-        port: String,
-        /// The manifest's file.
-        manifest: String,
-    },
     /// Restarts did not help.
     #[error(
         "supervision gave up: restarts did not help; what was printed before tells which domain failed and why"
@@ -77,7 +64,7 @@ impl SystemError {
     /// The exit code of its class.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Manifest(_) | Self::Bailout { .. } => ExitCode::Manifest,
+            Self::Manifest(_) => ExitCode::Manifest,
             Self::Image { .. } => ExitCode::Image,
             Self::Domain(DomainError::Machine { cause: MachineError::Load { .. }, .. }) => {
                 ExitCode::Image

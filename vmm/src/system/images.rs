@@ -52,7 +52,11 @@ fn facts(image: &Image, domain: &Domain) -> ImageFacts {
         ports: image
             .ports()
             .iter()
-            .map(|port| PortFacts { name: port.name.to_string(), kind: port.kind })
+            .map(|port| PortFacts {
+                name: port.name.to_string(),
+                kind: port.kind,
+                interface: port.interface,
+            })
             .collect(),
         min_memory: size(least),
         default_memory: size(image.default_memory().max(least)),

@@ -58,8 +58,7 @@ pub enum Output {
 /// # Errors
 /// If an image is missing or wrong, or does not fit the manifest.
 pub fn check(manifest: &Manifest, images_dir: &Path) -> Result<(), SystemError> {
-    Images::load(manifest, images_dir)?;
-    refuse_bailout(manifest)
+    Images::load(manifest, images_dir).map(drop)
 }
 
 /// Runs a system until it is stopped: by a signal, or through its control API.
@@ -110,7 +109,6 @@ pub fn run_with(
     // What does not need KVM is done while it gets ready.
     let kvm = Host::for_domains(manifest.domains.len()).map(readied);
     let images = Images::load(&manifest, &options.images_dir)?;
-    refuse_bailout(&manifest)?;
     raise_descriptor_limit();
     let kvm = kvm?;
     let name = manifest.name.as_str();
@@ -173,18 +171,6 @@ fn readied(kvm: Host) -> Arc<Host> {
         log::debug!("no thread to get KVM ready: {error}");
     }
     kvm
-}
-
-/// The keys are reserved, and nobody would hear of a fault: to go on would be to pretend.
-fn refuse_bailout(manifest: &Manifest) -> Result<(), SystemError> {
-    let mut policies = manifest.supervision.domains.iter();
-    let asks = policies.find_map(|policy| Some((policy, policy.bailout.as_ref()?)));
-    let Some((policy, port)) = asks else { return Ok(()) };
-    Err(SystemError::Bailout {
-        domain: policy.domain.to_string(),
-        port: port.to_string(),
-        manifest: manifest.file().display().to_string(),
-    })
 }
 
 /// Allows this process as many descriptors as it may allow itself: a domain takes half a dozen,

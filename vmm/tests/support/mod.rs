@@ -239,6 +239,7 @@ pub fn fault() -> FaultReport {
         vcpu: 0,
         uptime_micros: 12_300_000,
         restart_count: 0,
+        decision: None,
         restart: Some(Aftermath::Restarted {
             epoch: 2,
             origin: Origin::Image,

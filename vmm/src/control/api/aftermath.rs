@@ -28,8 +28,33 @@ pub enum Aftermath {
         /// From the end of the old one on, in microseconds.
         micros: u64,
     },
+    /// The incarnation goes on.
+    Resumed,
     /// The domain stays down.
     StayedDown,
+}
+
+/// Who decided what follows a fault, where a supervisor domain was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Decision {
+    /// The port that the fault was reported to.
+    pub port: String,
+    /// What it answered: `built-in`, `restart`, `restart-from-image`, `resume`, `hold` or
+    /// `escalate`.
+    pub verdict: Option<String>,
+    /// Why the policy of the manifest acted instead.
+    pub overruled: Option<String>,
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { port, verdict, overruled } = self;
+        match (verdict, overruled) {
+            (_, Some(why)) => write!(f, "decided by the manifest's policy: {port} {why}"),
+            (Some(verdict), None) => write!(f, "decided by {port}: {verdict}"),
+            (None, None) => write!(f, "{port} was asked"),
+        }
+    }
 }
 
 impl fmt::Display for Aftermath {
@@ -40,6 +65,7 @@ impl fmt::Display for Aftermath {
                 steps.map_or(Ok(()), |steps| write!(f, " ({steps})"))
             }
             Self::BackingOff { micros } => write!(f, "restart waits {micros} us"),
+            Self::Resumed => f.write_str("resumed, in the same epoch"),
             Self::StayedDown => f.write_str("stays down"),
         }
     }

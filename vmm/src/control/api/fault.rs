@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Aftermath, Hex};
+use super::{Aftermath, Decision, Hex};
 
 /// What ended an incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -96,6 +96,9 @@ pub struct FaultReport {
     pub uptime_micros: u64,
     /// How often the domain had been restarted before.
     pub restart_count: u64,
+    /// Who decided what follows, if a supervisor domain was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<Decision>,
     /// What followed, as far as it has.
     #[serde(default)]
     pub restart: Option<Aftermath>,

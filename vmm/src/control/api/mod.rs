@@ -8,7 +8,7 @@ mod problem;
 mod report;
 mod status;
 
-pub use aftermath::Aftermath;
+pub use aftermath::{Aftermath, Decision};
 pub use fault::{FaultKind, FaultReport, FaultSummary, Frame, Registers};
 pub use hex::{Hex, HexError};
 pub use letter::{DeadLetter, DeadLetterLine, HexBytes, Replay};

@@ -51,6 +51,8 @@ pub enum DomainState {
     Running,
     /// Held by an operator.
     Paused,
+    /// It failed, and stands still while its supervisor domain decides what follows.
+    Suspended,
     /// Ended by a fault that no restart followed.
     Faulted,
     /// Ended by a fault; the next incarnation starts after a delay.
@@ -66,6 +68,7 @@ impl DomainState {
             Self::Starting => "starting",
             Self::Running => "running",
             Self::Paused => "paused",
+            Self::Suspended => "suspended",
             Self::Faulted => "faulted",
             Self::BackingOff => "backing-off",
             Self::Stopped => "stopped",

@@ -158,6 +158,30 @@ pub enum SupervisionRule {
         /// The port, with its domain.
         port: String,
     },
+    /// A bailout port on which something else is spoken.
+    #[error(
+        "port `{port}` speaks {speaks}, but faults are reported in {wanted}; name a port that its \
+         server declares with `speaks Bailout`, and build the image anew if it does"
+    )]
+    BailoutInterface {
+        /// The port, with its domain.
+        port: String,
+        /// What is spoken there.
+        speaks: String,
+        /// What must be.
+        wanted: String,
+    },
+    /// A channel with the name that the nucleus gives its own.
+    #[error(
+        "domain `{domain}` hears of faults, so `{alias}` is its channel to the nucleus; give this \
+         one another name with `as`"
+    )]
+    BailoutAlias {
+        /// The domain.
+        domain: String,
+        /// The name.
+        alias: &'static str,
+    },
     /// Requests of a stream port that are to be delivered again.
     #[error(
         "port `{port}` carries byte streams, whose requests cannot be delivered again: a gateway \

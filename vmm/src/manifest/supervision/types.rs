@@ -21,6 +21,18 @@ pub struct Supervision {
     pub(in super::super) named_ports: Vec<NamedPort>,
 }
 
+impl Supervision {
+    /// Ports to which faults are reported, each once, with a place that names it.
+    pub(in super::super) fn bailouts(&self) -> impl Iterator<Item = &NamedPort> {
+        let named = self.named_ports.iter().enumerate().filter(|(_, named)| named.bailout);
+        let is_first = |(at, named): &(usize, &NamedPort)| {
+            let mut before = self.named_ports[..*at].iter();
+            !before.any(|other| other.bailout && other.port == named.port)
+        };
+        named.filter(is_first).map(|(_, named)| named)
+    }
+}
+
 /// A port that something other than a channel or a gateway names.
 #[derive(Clone, Debug)]
 pub(in super::super) struct NamedPort {

@@ -1,14 +1,19 @@
 //! The second pass: each rule about images with its exact message.
 
-use atoll_ipc::abi::PortKind;
+use atoll_ipc::abi::{Interface, Name, PortKind};
+use atoll_ipc::bailout::Bailout;
 
 use super::super::{ImageFacts, MemorySize, PortFacts, check_against};
 use super::{parse, with};
 
 fn facts() -> ImageFacts {
-    let port = |name: &str, kind| PortFacts { name: name.into(), kind };
+    let port = |name: &str, kind| {
+        let interface = Interface::untyped(Name::new("main"), 1);
+        PortFacts { name: name.into(), kind, interface }
+    };
+    let faults = PortFacts { interface: Bailout::INTERFACE, ..port("faults", PortKind::Message) };
     ImageFacts {
-        ports: vec![port("main", PortKind::Message), port("redis", PortKind::Stream)],
+        ports: vec![port("main", PortKind::Message), port("redis", PortKind::Stream), faults],
         min_memory: MemorySize::from_bytes(2 << 20).unwrap(),
         default_memory: MemorySize::from_bytes(4 << 20).unwrap(),
         max_vcpus: 2,
@@ -61,7 +66,7 @@ fn unknown_port() {
     );
     assert_eq!(
         message(&with("[[gateways]]\nlisten = \"[::1]:80\"\nto = \"kv:x\"")),
-        "8:6: image `kv` of domain `kv` has no port `x`; it has `main`, `redis`"
+        "8:6: image `kv` of domain `kv` has no port `x`; it has `main`, `redis`, `faults`"
     );
 }
 
@@ -82,7 +87,16 @@ fn port_of_the_other_kind() {
 #[test]
 fn ports_of_supervision() {
     let bailout = |port: &str| with(&format!("bailout = \"kv:{port}\""));
-    check_against(&parse(&bailout("main")).unwrap(), |_| Some(facts())).unwrap();
+    check_against(&parse(&bailout("faults")).unwrap(), |_| Some(facts())).unwrap();
+    let wanted = format!("{:016x}", Bailout::INTERFACE.fingerprint);
+    assert_eq!(
+        message(&bailout("main")),
+        format!(
+            "6:11: port `kv:main` speaks `main` version 1 (fingerprint 0000000000000000), but \
+             faults are reported in `bailout` version 1 (fingerprint {wanted}); name a port that \
+             its server declares with `speaks Bailout`, and build the image anew if it does"
+        )
+    );
     assert_eq!(
         message(&bailout("mian")),
         "6:11: image `kv` of domain `kv` has no port `mian`; did you mean `main`?"

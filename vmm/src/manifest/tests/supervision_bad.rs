@@ -144,6 +144,10 @@ bad! {
         "bailout = \"kv:faults\"\n[supervision]\nbailout = \"relay:faults\""
         => "8:11: domain `kv` would supervise itself: kv reports to relay reports to kv; give one \
          of them no `bailout`, or that of another domain";
+    bailout_alias:
+        "bailout = \"kv:faults\"\n[[channels]]\nfrom = \"kv\"\nas = \"suspended\"\nto = \"relay:main\""
+        => "9:6: domain `kv` hears of faults, so `suspended` is its channel to the nucleus; give \
+         this one another name with `as`";
     bailout_deadline:
         "[supervision]\nbailout-deadline = \"1 h\""
         => "7:20: `bailout-deadline`: `h` is not a unit of time; use ms, s or min";

@@ -160,8 +160,7 @@ impl Member {
             };
             world.journal.event(Some(self.name()), event);
         }
-        self.phase = Phase::Down(Rest::Turn);
-        world.notices.give(self.id(), Notice::Ended { end, uptime });
+        self.settle_end((cause, snapshot, vcpu), (end, uptime), world);
     }
 
     fn note_fault(

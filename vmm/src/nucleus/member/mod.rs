@@ -3,9 +3,11 @@
 //! ```text
 //!            begin            Started              Ended, or all parked
 //!   Down ──────────▶ Starting ────────▶ Running ──▶ Parking ───┬──▶ Paused ─▶ Running
-//!    ▲                                                         │
-//!    └─────────────────────────────────────────────────────────┘
+//!    ▲                                                         ├──▶ Suspended ─▶ Running
+//!    └─────────────────────────────────────────────────────────┴─────────┘
 //! ```
+//!
+//! A domain with a supervisor domain is suspended when it has failed: whole, until that has decided.
 //!
 //! What follows an end is the supervisor's to say. A member tells it what happened, as
 //! [`Notice`]s, and does what it is told.
@@ -17,6 +19,7 @@
 mod ends;
 mod notices;
 mod orders;
+mod suspension;
 
 use std::time::{Duration, Instant};
 
@@ -28,6 +31,7 @@ use crate::journal::Journal;
 use crate::supervisor::{End, Supervisor};
 
 pub use notices::{Notice, Notices};
+pub use suspension::Suspension;
 
 /// Why all vCPUs of a domain are made to stand still.
 #[derive(Clone, Debug)]
@@ -67,6 +71,8 @@ enum Phase {
         first: Option<Box<Snapshot>>,
     },
     Paused,
+    /// It failed, and all vCPUs stand still.
+    Suspended(Box<Suspension>),
     Down(Rest),
 }
 
@@ -103,11 +109,13 @@ struct Incarnation {
     since: Instant,
     /// It is to end, which is no fault of its own.
     leaving: bool,
+    /// An operator ended it: should it fail on the way, there is nothing left to decide.
+    condemned: bool,
 }
 
 impl Incarnation {
     const fn new(epoch: u32, since: Instant) -> Self {
-        Self { epoch, since, leaving: false }
+        Self { epoch, since, leaving: false, condemned: false }
     }
 }
 
@@ -131,6 +139,8 @@ pub struct Member {
     failed: bool,
     /// When to ask again whether it may have a licence.
     probation: Option<Instant>,
+    /// Its supervisor domain is told when it has failed.
+    is_ward: bool,
 }
 
 impl Member {
@@ -148,7 +158,14 @@ impl Member {
             broken: false,
             failed: false,
             probation: None,
+            is_ward: false,
         }
+    }
+
+    /// The same, with a supervisor domain that is to be told when it has failed.
+    #[must_use]
+    pub fn reporting(self) -> Self {
+        Self { is_ward: true, ..self }
     }
 
     /// Its name.
@@ -177,6 +194,7 @@ impl Member {
             Phase::Starting { .. } | Phase::Down(Rest::Turn) => DomainState::Starting,
             Phase::Running | Phase::Parking { .. } => DomainState::Running,
             Phase::Paused => DomainState::Paused,
+            Phase::Suspended(_) => DomainState::Suspended,
             Phase::Down(Rest::Pause) => DomainState::BackingOff,
             Phase::Down(Rest::Faulted) => DomainState::Faulted,
             Phase::Down(Rest::Stopped) => DomainState::Stopped,
@@ -199,6 +217,7 @@ impl Member {
             Phase::Running | Phase::Parking { .. } | Phase::Paused => {
                 self.incarnation.since.elapsed()
             }
+            Phase::Suspended(_) => self.ended - self.incarnation.since,
             Phase::Starting { .. } | Phase::Down(_) => Duration::ZERO,
         }
     }
@@ -211,7 +230,7 @@ impl Member {
     /// Lets it go back to its checkpoint by itself, if that is what will be decided anyway.
     pub fn license(&mut self, supervisor: &Supervisor) {
         self.probation = None;
-        if !self.is_running() || self.incarnation.leaving {
+        if !self.is_running() || self.incarnation.leaving || self.is_ward {
             return;
         }
         if supervisor.is_certain(self.id() as usize, self.uptime()) {

@@ -20,6 +20,13 @@ pub enum Notice {
         /// How long it had run.
         uptime: Duration,
     },
+    /// It failed, and is kept as it is until somebody has decided.
+    Suspended {
+        /// How.
+        end: End,
+        /// How long it had run.
+        uptime: Duration,
+    },
     /// It ended, and the next one runs.
     WentAhead {
         /// How it ended.

@@ -6,23 +6,23 @@ use super::{Member, Phase, Purpose, Rest, Then, World, micros};
 use crate::control::{Operation, Refusal};
 use crate::domain::{Cause, Injection};
 use crate::journal::EventKind;
-use crate::supervisor::Why;
+use crate::supervisor::{End, Why};
 
 /// The supervisor's.
 impl Member {
     /// Asks the server to end in good order.
-    pub fn ask_to_stop(&mut self) {
+    pub fn ask_to_stop(&mut self, world: World<'_>) {
         self.domain.revoke_licence();
         self.incarnation.leaving = true;
         match self.phase {
             Phase::Running => self.domain.ask_to_stop(self.epoch()),
             // It cannot hear.
-            _ => self.force(Cause::Killed),
+            _ => self.force(Cause::Killed, world),
         }
     }
 
     /// Ends the incarnation whatever it does.
-    pub fn force(&mut self, cause: Cause) {
+    pub fn force(&mut self, cause: Cause, world: World<'_>) {
         self.domain.revoke_licence();
         // What was not ready in time has failed; the others are only in the way.
         self.incarnation.leaving = cause == Cause::Killed;
@@ -32,6 +32,10 @@ impl Member {
             // It ends already.
             Phase::Parking { purpose: Purpose::Ended { .. } | Purpose::Kill { .. }, .. } => (),
             Phase::Parking { purpose, .. } => *purpose = Purpose::Kill { cause },
+            Phase::Suspended(_) if cause == Cause::NotReady => {
+                self.override_suspension(End::StartTimedOut, world);
+            }
+            Phase::Suspended(_) => self.override_suspension(End::Killed, world),
             Phase::Down(_) => (),
         }
     }
@@ -42,7 +46,7 @@ impl Member {
         match &mut self.phase {
             Phase::Running | Phase::Paused => self.park(recall),
             Phase::Parking { purpose, .. } => *purpose = recall,
-            Phase::Starting { .. } | Phase::Down(_) => (),
+            Phase::Starting { .. } | Phase::Suspended(_) | Phase::Down(_) => (),
         }
     }
 
@@ -86,7 +90,7 @@ impl Member {
             Phase::Starting { .. } | Phase::Parking { .. } => {
                 Err(self.wrong_state(Operation::Restart))
             }
-            Phase::Running | Phase::Paused | Phase::Down(_) => Ok(()),
+            Phase::Running | Phase::Paused | Phase::Suspended(_) | Phase::Down(_) => Ok(()),
         }
     }
 
@@ -94,8 +98,9 @@ impl Member {
     ///
     /// # Errors
     /// If none runs.
-    pub fn kill(&mut self, cause: Cause) -> Result<(), Refusal> {
+    pub fn kill(&mut self, cause: Cause, world: World<'_>) -> Result<(), Refusal> {
         let is_simple = cause == Cause::Killed && self.is_single();
+        self.incarnation.condemned |= cause == Cause::Killed;
         match &mut self.phase {
             Phase::Running if is_simple => {
                 self.domain.kill(self.epoch());
@@ -107,6 +112,7 @@ impl Member {
             }
             // It is ending already.
             Phase::Parking { .. } => (),
+            Phase::Suspended(_) => self.override_suspension(End::Killed, world),
             Phase::Down(_) => return Err(self.wrong_state(Operation::Kill)),
         }
         Ok(())
@@ -149,6 +155,7 @@ impl Member {
             Phase::Starting { .. } | Phase::Parking { .. } => "try again in a moment",
             Phase::Running => "it need not be resumed",
             Phase::Paused => "`vmm resume` lets it run on",
+            Phase::Suspended(_) => "its supervisor domain decides; `vmm restart` overrules that",
             Phase::Down(Rest::Turn) => "it starts when those that it waits for are up",
             Phase::Down(Rest::Pause) => "`vmm restart` begins its next incarnation at once",
             Phase::Down(Rest::Faulted | Rest::Stopped) => {

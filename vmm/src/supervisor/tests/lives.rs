@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::super::{End, Ending, Standing, Why};
+use super::super::{Action, End, Ending, Standing, Why};
 use super::driver::{Driver, LONG, domains};
+use crate::manifest::RestartFrom;
 
 /// "When the supervisor is started, the child processes are started in order from left to right
 /// according to this list. When the supervisor terminates, it first terminates its child
@@ -147,6 +148,33 @@ fn who_hears_of_faults_decides() {
     let said = driver.obey();
     assert_eq!(said[0], "root gives up");
     assert_eq!(said.last().unwrap(), "end 8: supervision gave up: restarts did not help");
+}
+
+#[test]
+fn who_hears_of_faults_may_have_a_domain_again_whatever_its_policy_says() {
+    let text = format!("{}restart = \"never\"\nbackoff-free = 0\n", domains(&["a"]));
+    let mut driver = Driver::up(&text);
+    driver.supervisor.ready(driver.number("a"), driver.now);
+    for from in [RestartFrom::Checkpoint, RestartFrom::Image] {
+        driver.supervisor.replaced(driver.number("a"), from, driver.now);
+        let start = driver.supervisor.next_action();
+        assert_eq!(start, Some(Action::Start { domain: 0, from }), "at once");
+        assert_eq!(driver.supervisor.next_action(), None);
+        driver.started("a");
+    }
+}
+
+#[test]
+fn no_word_of_anybody_restarts_more_often_than_a_group_may() {
+    let text = format!("[supervision]\nintensity = 2\n{}", domains(&["a"]));
+    let mut driver = Driver::up(&text);
+    for _ in 0..2 {
+        driver.supervisor.replaced(driver.number("a"), RestartFrom::Checkpoint, driver.now);
+        assert_eq!(driver.said(), ["start a"]);
+        driver.started("a");
+    }
+    driver.supervisor.replaced(driver.number("a"), RestartFrom::Checkpoint, driver.now);
+    assert_eq!(driver.said()[0], "root gives up");
 }
 
 #[test]

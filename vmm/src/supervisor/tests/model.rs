@@ -19,6 +19,18 @@ pub(super) enum State {
     Up,
 }
 
+/// What is heard of a domain that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// That it did.
+    End(End),
+    /// What who hears of its faults decided: that it is to be had again, is to stay down, or that
+    /// its group is to give up.
+    Replace,
+    Hold,
+    Escalate,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Order {
     None,
@@ -124,9 +136,8 @@ impl Model {
         self.states[domain] = State::Up;
     }
 
-    /// A domain ended. `None` stands for a decision of who hears of its faults: that it is to
-    /// stay down, or that its group is to give up.
-    pub(super) fn ended(&mut self, domain: usize, end: Option<End>, escalated: bool) {
+    /// A domain ended, or somebody decided about its end.
+    pub(super) fn ended(&mut self, domain: usize, heard: Heard) {
         let left = self.leaves(domain);
         let overdue = self.orders[domain] == Order::Force && !left;
         self.states[domain] = State::Waiting;
@@ -135,18 +146,22 @@ impl Model {
             cohort.leaving.remove(&domain);
         }
         self.cohorts.retain(|cohort| !cohort.leaving.is_empty());
-        let end = end.map(|end| if overdue { End::StartTimedOut } else { end });
+        let end = match heard {
+            Heard::End(_) if overdue => Some(End::StartTimedOut),
+            Heard::End(end) => Some(end),
+            Heard::Replace | Heard::Hold | Heard::Escalate => None,
+        };
         self.last_end[domain] = end.filter(|_| !left);
         let policy = &self.supervision.domains[domain];
         let fails = match (policy.restart, end) {
-            (_, None) => escalated,
+            (_, None) => heard != Heard::Hold,
             (Restart::Never, _) | (Restart::OnFault, Some(End::Clean)) => false,
             (Restart::OnFault | Restart::Always, Some(_)) => true,
         };
         if fails && !left {
-            let counted = end != Some(End::Killed);
+            let (counted, by_hand) = (end != Some(End::Killed), heard == Heard::Escalate);
             let (group, member) = (policy.group, Child::Domain(domain));
-            self.charge = Some(Charge { group, member, counted, by_hand: escalated });
+            self.charge = Some(Charge { group, member, counted, by_hand });
         }
     }
 

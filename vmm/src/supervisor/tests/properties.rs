@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 use super::super::End;
 use super::world::{Outside, Temper, World};
-use crate::manifest::{Manifest, Supervision};
+use crate::manifest::{Manifest, RestartFrom, Supervision};
 
 const STRATEGIES: [&str; 3] = ["one-for-one", "one-for-all", "rest-for-one"];
 const RESTARTS: [&str; 4] = ["on-fault", "on-fault", "always", "never"];
@@ -99,6 +99,8 @@ fn outside() -> impl Strategy<Value = Outside> {
     prop_oneof![
         20 => (0_usize..9).prop_map(Outside::Kill),
         20 => (0_usize..9).prop_map(Outside::Restart),
+        8 => (0_usize..9, prop_oneof![Just(RestartFrom::Checkpoint), Just(RestartFrom::Image)])
+            .prop_map(|(domain, from)| Outside::Replace(domain, from)),
         4 => (0_usize..9).prop_map(Outside::Hold),
         4 => (0_usize..9).prop_map(Outside::Escalate),
         1 => Just(Outside::Stop),
@@ -109,6 +111,7 @@ fn within(outside: Outside, count: usize) -> Outside {
     match outside {
         Outside::Kill(domain) => Outside::Kill(domain % count),
         Outside::Restart(domain) => Outside::Restart(domain % count),
+        Outside::Replace(domain, from) => Outside::Replace(domain % count, from),
         Outside::Hold(domain) => Outside::Hold(domain % count),
         Outside::Escalate(domain) => Outside::Escalate(domain % count),
         Outside::Stop => Outside::Stop,

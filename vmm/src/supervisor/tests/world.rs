@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use super::super::{Action, End, Standing, Supervisor};
-use super::model::{Model, State};
+use super::model::{Heard, Model, State};
 use crate::manifest::{RestartFrom, Supervision};
 
 /// What one incarnation does.
@@ -34,6 +34,7 @@ pub(super) enum Temper {
 pub(super) enum Outside {
     Kill(usize),
     Restart(usize),
+    Replace(usize, RestartFrom),
     Hold(usize),
     Escalate(usize),
     Stop,
@@ -155,11 +156,11 @@ impl World {
                 self.supervisor.ready(domain, now);
             }
             News::Ended(end) => {
-                self.model.ended(domain, Some(end), false);
+                self.model.ended(domain, Heard::End(end));
                 self.supervisor.ended(domain, end, now - self.began[domain], now);
             }
             News::Stopped => {
-                self.model.ended(domain, Some(End::Killed), false);
+                self.model.ended(domain, Heard::End(End::Killed));
                 self.supervisor.stopped(domain, now);
             }
         }
@@ -171,15 +172,19 @@ impl World {
             Outside::Kill(domain) if self.model.is_alive(domain) => {
                 self.report(domain, News::Ended(End::Killed));
             }
+            Outside::Replace(domain, from) if self.model.is_alive(domain) => {
+                self.model.ended(domain, Heard::Replace);
+                self.supervisor.replaced(domain, from, now);
+            }
             Outside::Hold(domain) if self.model.is_alive(domain) => {
-                self.model.ended(domain, None, false);
+                self.model.ended(domain, Heard::Hold);
                 self.supervisor.held(domain, now);
             }
             Outside::Escalate(domain) if self.model.is_alive(domain) => {
-                self.model.ended(domain, None, true);
+                self.model.ended(domain, Heard::Escalate);
                 self.supervisor.escalated(domain, now);
             }
-            Outside::Kill(_) | Outside::Hold(_) | Outside::Escalate(_) => (),
+            Outside::Kill(_) | Outside::Replace(..) | Outside::Hold(_) | Outside::Escalate(_) => (),
             Outside::Restart(domain) => {
                 if self.supervisor.restart(domain, now).is_ok() {
                     self.model.operator_restarts(domain);
