@@ -12,6 +12,9 @@ use crate::machine::shared_page::SharedPage;
 
 /// What a sleep costs as long as that was not measured, or cannot be.
 const GUESS: Duration = Duration::from_micros(50);
+/// The most that it is taken to cost. Where it takes longer, others keep the processors busy, and to
+/// look for longer would take them from those who are to answer.
+const CEILING: Duration = Duration::from_micros(100);
 /// How long domains that are up have for what they do first, before it is measured.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -33,7 +36,7 @@ impl SleepCost {
     /// Measures it, and tells all domains.
     pub(super) fn measure(&self, host: &Arc<Host>) {
         if let Some(cost) = doctor::sleep_cost(host) {
-            self.page.set_sleep_ns(u64::try_from(cost.as_nanos()).unwrap_or(u64::MAX));
+            self.page.set_sleep_ns(cost.min(CEILING).as_nanos() as u64);
         }
         self.settle();
     }
