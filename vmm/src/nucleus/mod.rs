@@ -9,6 +9,7 @@ mod history;
 pub mod letters;
 mod links;
 mod member;
+mod requests;
 mod residency;
 mod watchdog;
 
@@ -23,9 +24,9 @@ use nix::sys::signalfd::SignalFd;
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::control::api::{DomainReport, DomainStatus, HostKind, SystemStatus};
-use crate::control::{Answer, Refusal, Request};
-use crate::domain::{Cause, CoreError, Names, Origin, Report};
+use crate::control::Request;
+use crate::control::api::HostKind;
+use crate::domain::{Cause, Origin, Report};
 use crate::gateway::Gateway;
 use crate::journal::{EventKind, Journal};
 use crate::machine::shared_page::SharedPage;
@@ -81,6 +82,8 @@ pub struct Nucleus {
     pub bailouts: bailout::Bailouts,
     /// Who looks for domains that hang.
     pub watchdogs: Vec<Watchdog>,
+    /// When a member's licence is to be considered next.
+    pub probation: Option<Instant>,
     /// It has begun to stop.
     pub stopping: bool,
     /// Set once it has ended: why.
@@ -98,21 +101,18 @@ impl Nucleus {
 
     /// How long the event loop may block before [`Nucleus::tick`]; `None` for as long as it likes.
     pub fn patience(&self) -> Option<Duration> {
-        let licences = self.members.iter().filter_map(Member::deadline);
         let watchdogs = self.watchdogs.iter().map(Watchdog::deadline);
         let decision = self.supervisor.deadline().map(|after| self.started + after);
         let verdicts = self.bailouts.deadline();
-        let first = licences.chain(watchdogs).chain(decision).chain(verdicts).min();
+        let first = watchdogs.chain(self.probation).chain(decision).chain(verdicts).min();
         first.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
     /// Does what has become due.
     pub fn tick(&mut self) {
         let now = Instant::now();
-        for member in &mut self.members {
-            if member.deadline().is_some_and(|deadline| deadline <= now) {
-                member.license(&self.supervisor);
-            }
+        if self.probation.is_some_and(|first| first <= now) {
+            self.review(now);
         }
         let world = World { links: &self.links, journal: &self.journal, notices: &self.notices };
         for watchdog in &mut self.watchdogs {
@@ -123,6 +123,23 @@ impl Nucleus {
             self.supervisor.tick(self.now());
         }
         self.settle();
+    }
+
+    /// Considers the licences for which it is time.
+    fn review(&mut self, now: Instant) {
+        for member in &mut self.members {
+            if member.deadline().is_some_and(|deadline| deadline <= now) {
+                member.license(&self.supervisor);
+            }
+        }
+        self.probation = self.members.iter().filter_map(Member::deadline).min();
+    }
+
+    /// Sees to it that a member's licence is considered in time. (All of them are looked at only
+    /// when it is time for one: there may be a thousand.)
+    fn note_probation(&mut self, domain: usize) {
+        let deadline = self.members[domain].deadline();
+        self.probation = self.probation.into_iter().chain(deadline).min();
     }
 
     /// The supervisor's time.
@@ -166,6 +183,7 @@ impl Nucleus {
             }
         }
         self.members[domain].license(&self.supervisor);
+        self.note_probation(domain);
     }
 
     fn act(&mut self, action: Action) {
@@ -215,99 +233,33 @@ impl Nucleus {
         }
     }
 
-    /// What is decided of one report must be decided before the next one is looked at: that one
-    /// may be of an incarnation which, by then, is not to be.
     fn read_news(&mut self) {
         drop(self.news.read());
-        while let Ok(report) = self.reports.try_recv() {
-            let world =
-                World { links: &self.links, journal: &self.journal, notices: &self.notices };
-            if let Some(member) = self.members.get_mut(report.domain as usize) {
-                member.reported(report.vcpu, report.kind, world);
-            }
-            self.settle();
-        }
+        self.hear_reports();
         while let Ok(request) = self.requests.try_recv() {
+            // Who asks may have seen already what a vCPU has reported meanwhile, and mean that.
+            self.hear_reports();
             self.obey(request);
             self.settle();
         }
     }
 
-    /// Answers one request of the control API. A client that no longer waits is no concern.
-    fn obey(&mut self, request: Request) {
-        let world = World { links: &self.links, journal: &self.journal, notices: &self.notices };
-        let members = &mut self.members;
-        match request {
-            Request::Status { answer } => drop(answer.send(Ok(self.status()))),
-            Request::Inspect { domain, answer } => drop(answer.send(self.inspect(&domain))),
-            Request::Faults { domain, answer } => {
-                let reports = find(members, &domain).map(|member| member.history.reports());
-                drop(answer.send(reports));
+    /// What is decided of one report must be decided before the next one is looked at: that one
+    /// may be of an incarnation which, by then, is not to be.
+    fn hear_reports(&mut self) {
+        while let Ok(report) = self.reports.try_recv() {
+            let world =
+                World { links: &self.links, journal: &self.journal, notices: &self.notices };
+            let domain = report.domain as usize;
+            if let Some(member) = self.members.get_mut(domain) {
+                member.reported(report.vcpu, report.kind, world);
+                self.note_probation(domain);
             }
-            Request::Letters(request) => self.post_office.obey(request),
-            Request::Core { domain, answer } => self.core_file(domain, answer),
-            Request::Kill { domain, answer } => {
-                let result = find(members, &domain).and_then(|member| {
-                    let epoch = member.epoch().into();
-                    member.kill(Cause::Killed, world)?;
-                    self.journal.event(Some(&domain), EventKind::DomainKilled { epoch });
-                    Ok(())
-                });
-                drop(answer.send(result));
-            }
-            Request::Restart { domain, answer } => {
-                drop(answer.send(self.restart(&domain)));
-            }
-            Request::Pause { domain, answer } => {
-                drop(answer.send(find(members, &domain).and_then(Member::pause)));
-            }
-            Request::Resume { domain, answer } => {
-                drop(answer.send(find(members, &domain).and_then(|member| member.resume(world))));
-            }
-            Request::Inject { domain, injection } => {
-                // One that is not there answers by dropping the injection.
-                if let Ok(member) = find(members, &domain) {
-                    member.inject(injection);
-                }
-            }
-            Request::Stop { answer } => {
-                self.stop("an operator asked for it");
-                drop(answer.send(Ok(())));
-            }
+            self.settle();
         }
-    }
-
-    fn restart(&mut self, domain: &str) -> Result<(), Refusal> {
-        let member = find(&mut self.members, domain)?;
-        member.may_restart()?;
-        let number = member.id() as usize;
-        let now = self.now();
-        // A system that ends says so itself.
-        if let Err(ending) = self.supervisor.restart(number, now) {
-            log::info!("{domain} is not restarted: {ending}");
-        }
-        Ok(())
     }
 
     /// Asks all domains to end in good order; asked again, ends without them.
-    /// Has a core file written by the domain's own threads, which answer themselves.
-    fn core_file(&mut self, domain: String, answer: Answer<Vec<u8>>) {
-        let member = match find(&mut self.members, &domain) {
-            Ok(member) => member,
-            Err(refusal) => return drop(answer.send(Err(refusal))),
-        };
-        let image = member.domain.blueprint().image.name();
-        let names = Names {
-            program: format!("{image}.elf"),
-            line: format!("{}/{domain}, epoch {}, image {image}", self.name, member.epoch()),
-        };
-        let deliver = |file: Result<_, CoreError>| {
-            let refusal = |error: CoreError| Refusal::NoCore { domain, why: error.to_string() };
-            drop(answer.send(file.map_err(refusal)));
-        };
-        member.domain.core_file(names, Box::new(deliver));
-    }
-
     fn stop(&mut self, reason: &str) {
         if self.stopping {
             self.over = Some(Ending::Asked(reason.to_owned()));
@@ -323,58 +275,6 @@ impl Nucleus {
         if let Ok(Some(signal)) = self.signals.read_signal() {
             self.stop(&format!("signal {}", signal.ssi_signo));
         }
-    }
-
-    fn status(&self) -> SystemStatus {
-        SystemStatus {
-            name: self.name.clone(),
-            pid: std::process::id(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            uptime_micros: self.started.elapsed().as_micros() as u64,
-            host: self.host,
-            domains: self.members.iter().map(describe).collect(),
-        }
-    }
-
-    fn inspect(&self, domain: &str) -> Result<Box<DomainReport>, Refusal> {
-        let Some(member) = self.members.iter().find(|member| member.name() == domain) else {
-            return Err(Refusal::no_such_domain(domain, self.members.iter().map(Member::name)));
-        };
-        let gateways = self.gateways.iter().map(|gateway| gateway.borrow());
-        let leading_here = gateways.filter(|gateway| gateway.to().domain.to_string() == domain);
-        Ok(Box::new(DomainReport {
-            status: describe(member),
-            image_hash: member.domain.blueprint().image.hash().to_string(),
-            last_fault: member.history.last().cloned(),
-            exits: member.domain.counters().exits(),
-            channels: self.links.report(member.id()),
-            gateways: leading_here.map(|gateway| gateway.report()).collect(),
-        }))
-    }
-}
-
-fn find<'m>(members: &'m mut [Member], name: &str) -> Result<&'m mut Member, Refusal> {
-    match members.iter().position(|member| member.name() == name) {
-        Some(at) => Ok(&mut members[at]),
-        None => Err(Refusal::no_such_domain(name, members.iter().map(Member::name))),
-    }
-}
-
-fn describe(member: &Member) -> DomainStatus {
-    let blueprint = member.domain.blueprint();
-    DomainStatus {
-        name: member.name().to_owned(),
-        id: member.id(),
-        image: blueprint.image.name().to_string(),
-        state: member.state(),
-        epoch: member.epoch().into(),
-        restarts: member.restarts(),
-        faults: member.faults,
-        memory_bytes: member.domain.memory_bytes(),
-        resident_bytes: residency::resident_bytes(member.domain.host_range()),
-        cpu_micros: member.domain.cpu_micros(),
-        uptime_micros: member.uptime().as_micros() as u64,
-        vcpus: blueprint.plan.vcpus,
     }
 }
 

@@ -138,6 +138,7 @@ pub fn assemble(
         groups: manifest.supervision.groups.iter().map(|group| group.title().to_owned()).collect(),
         bailouts,
         watchdogs: watchdogs(manifest),
+        probation: None,
         stopping: false,
         over: None,
     };
