@@ -66,6 +66,7 @@ fn who_asks_for_no_answer_is_told_that_the_book_of_calls_is_full() {
     let mut other = Stormer::connect(&system, "other");
     let kept = format!("start {} {CALLS_MAX} reply 16", op::KEEP);
     assert_eq!(client.ask(&kept), format!("started {CALLS_MAX}"));
+    until("all of them to be kept", || (other.counts().get("kept") == CALLS_MAX).then_some(()));
     assert_eq!(other.ask(&format!("text {}", op::RELEASE)), CALLS_MAX.to_string());
     let one_more = format!("start {} 1 reply 16", op::EXCHANGE);
     assert_eq!(client.ask(&one_more), "started 0 Full", "only its caller can make room");
