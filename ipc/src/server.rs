@@ -1,15 +1,18 @@
 //! The server's end of a channel.
 
-use crate::channel::{
-    Again, Epochs, Fate, Generation, Region, Replies, Requests, Role, Snapshot, Turn, is_position,
-};
+mod again;
+mod following;
+mod owed;
+
+use crate::channel::{Again, Epochs, Generation, Region, Replies, Requests, Role, Snapshot, Turn};
 use crate::client::Ticket;
 use crate::in_service::{InService, Slot};
 use crate::lend::{Lender, Loan, Span};
 use crate::message::{IpcError, Status};
 use crate::record::{self, Head, Kind, SHORT};
-use crate::ring::{self, Consumer, Place, Producer, Record, Writer};
+use crate::ring::{self, Consumer, Producer, Record, Writer};
 use crate::sync::Ordering::{AcqRel, Relaxed};
+use owed::Owed;
 
 pub use crate::in_service::IN_SERVICE_MAX;
 
@@ -50,30 +53,6 @@ impl Request {
     /// The incarnation of the client that sent it, from the nucleus's page.
     pub fn client_epoch(&self) -> u32 {
         self.client_epoch
-    }
-}
-
-/// Requests whose failure is still to be told, because the client leaves no room for a reply.
-#[derive(Debug)]
-struct Owed {
-    requests: [Option<(Request, Status)>; IN_SERVICE_MAX],
-    count: usize,
-}
-
-impl Owed {
-    const fn nothing() -> Self {
-        Self { requests: [const { None }; IN_SERVICE_MAX], count: 0 }
-    }
-
-    /// There is room: each is in service, so there are no more than can be.
-    fn push(&mut self, request: Request, status: Status) {
-        self.requests[self.count] = Some((request, status));
-        self.count += 1;
-    }
-
-    fn pop(&mut self) -> Option<(Request, Status)> {
-        self.count = self.count.checked_sub(1)?;
-        self.requests[self.count].take()
     }
 }
 
@@ -345,27 +324,9 @@ impl<R: Region> Server<R> {
         Ok(())
     }
 
-    /// Answers a request with a failure as soon as its client leaves room for a reply; the server
-    /// need not wait for that. Meanwhile the request stays in service, so a client that never
-    /// reads is soon served no more.
-    pub fn owe(&mut self, request: Request, status: Status) {
-        if self.nobody_waits(&request) || !request.is_call() {
-            self.forget(request);
-        } else {
-            self.owed.push(request, status);
-            self.has_chores = true;
-            self.pay();
-        }
-    }
-
     /// Whether requests are in service: taken, and not answered.
     pub fn is_serving(&self) -> bool {
         !self.in_service.is_empty()
-    }
-
-    /// Whether failures are owed to this client.
-    pub fn owes(&self) -> bool {
-        self.owed.count > 0
     }
 
     /// Whether the client has come to know this incarnation: until then the reply ring is full,
@@ -384,15 +345,6 @@ impl<R: Region> Server<R> {
             Some(end) => self.requests.release(end),
             None if self.in_place_below == 0 => self.requests.mark_done(&request.record),
             None => (),
-        }
-    }
-
-    /// How often a request was delivered to earlier incarnations that did not live to answer it, as
-    /// the nucleus has counted.
-    pub fn redeliveries(&self, request: &Request) -> u32 {
-        match self.again.fate_of(request.record.position) {
-            Some(Fate::Again(times)) if self.holds(request) => times,
-            _ => 0,
         }
     }
 
@@ -442,19 +394,6 @@ impl<R: Region> Server<R> {
     /// Whether the client is stopped for good.
     pub fn client_is_gone(&self) -> bool {
         self.region.status().is_gone(Role::Client)
-    }
-
-    #[inline]
-    fn client_has_restarted(&self) -> bool {
-        let status = self.region.status();
-        status.has_moved(self.turn) && status.epoch(Role::Client) != self.epochs.client
-    }
-
-    /// Whether the client, which has heard of this incarnation, has said whether the request ring
-    /// goes on.
-    fn client_has_decided(&self) -> bool {
-        self.unsettled.is_some()
-            && self.region.shared().replies().is_consumed_in(self.epochs.replies())
     }
 
     /// Whether [`Server::poll`] would find a request, a new client, or a decision of the old one.
@@ -526,136 +465,6 @@ impl<R: Region> Server<R> {
             self.requests.release(end);
         }
         self.pass_over();
-    }
-
-    /// Takes the next request where that is not all there is to do.
-    #[cold]
-    fn take_with_chores(&mut self) -> Result<Option<Request>, IpcError> {
-        if self.owes() {
-            self.pay();
-        }
-        self.pass_over();
-        let found = self.take();
-        self.pass_over();
-        self.has_chores = self.owes() || self.is_among_taken();
-        found
-    }
-
-    /// Whether the next record is one that an earlier incarnation had taken.
-    fn is_among_taken(&self) -> bool {
-        self.requests.cursor() < self.again.until
-    }
-
-    /// Passes over what earlier incarnations have done with, or are poisoned by, up to the next
-    /// request that is to be delivered. (So that a look at the next record tells whether there is
-    /// one, as it always does.)
-    fn pass_over(&mut self) {
-        while self.is_among_taken() && self.may_take() {
-            self.has_chores = true;
-            let start = self.requests.cursor();
-            let end = match self.requests.place() {
-                Place::Open(record) if self.requests.passes_pad(&record) => continue,
-                Place::Open(record) if self.is_listed_over(start) => record.end(),
-                Place::Done(end) => end,
-                Place::Open(_) | Place::Nothing => return,
-            };
-            self.requests.pass(end);
-            let slot = self.in_service.open(start, end);
-            if let Some(end) = self.in_service.close(slot) {
-                self.requests.release(end);
-            }
-        }
-    }
-
-    fn is_listed_over(&self, position: u64) -> bool {
-        matches!(self.again.fate_of(position), Some(Fate::Done | Fate::Poisoned))
-    }
-
-    /// Tells failures that are owed, as far as there is room.
-    #[cold]
-    fn pay(&mut self) {
-        if self.pay_what_fits() == Err(IpcError::Full) {
-            // The client is to say when there is room; it may have made some just before.
-            self.replies.declare_starved();
-            let _ = self.pay_what_fits();
-        }
-    }
-
-    fn pay_what_fits(&mut self) -> Result<(), IpcError> {
-        while let Some((request, status)) = self.owed.pop() {
-            match self.reply(request, status, 0, |_| ()) {
-                Ok(()) => (),
-                Err((request, IpcError::Full)) => {
-                    self.owed.push(request, status);
-                    return Err(IpcError::Full);
-                }
-                Err((request, _)) => self.forget(request),
-            }
-        }
-        Ok(())
-    }
-
-    /// No request was found: the client may have restarted, or have given the request ring up that
-    /// the last incarnation left.
-    #[cold]
-    fn look_at_client(
-        &mut self,
-        found: Result<Option<Request>, IpcError>,
-    ) -> Result<Option<Request>, IpcError> {
-        if !self.client_has_restarted() {
-            return match self.unsettled {
-                Some(spare) if self.client_has_decided() => self.hear_decision(spare),
-                // Rubbish may be what the last incarnation left.
-                _ => Ok(found.unwrap_or(None)),
-            };
-        }
-        // The epoch went up after the client had stopped: what it still published is seen by now.
-        if let Ok(Some(request)) = self.take() {
-            return Ok(Some(request));
-        }
-        if self.in_service.is_full() {
-            return Ok(None);
-        }
-        self.follow_client();
-        self.take()
-    }
-
-    /// The client goes on in the request ring that the last incarnation left, or has given up all
-    /// calls of that and begins the spare one.
-    fn hear_decision(&mut self, spare: Generation) -> Result<Option<Request>, IpcError> {
-        let claims = self.region.shared().requests().claims();
-        if claims.producing != spare.number {
-            self.unsettled = None;
-            return if self.broken { Err(IpcError::Protocol) } else { self.take() };
-        }
-        if self.in_service.is_full() {
-            return Ok(None);
-        }
-        if !is_position(claims.tail) {
-            (self.unsettled, self.broken) = (None, true);
-            return Err(IpcError::Protocol);
-        }
-        self.begin_in(spare, claims.tail);
-        self.take()
-    }
-
-    /// Goes over to the client's new incarnation. What is still in service belongs to the old
-    /// one: its replies will be refused.
-    fn follow_client(&mut self) {
-        let snapshot = self.region.status().snapshot();
-        let Snapshot { epochs, secrets, turn } = snapshot;
-        (self.epochs, self.turn) = (epochs, turn);
-        self.begin_in(snapshot.requests(), 0);
-        self.replies.restart(secrets.replies, epochs.replies());
-        self.lender.restart();
-    }
-
-    fn begin_in(&mut self, Generation { secret, number }: Generation, start: u64) {
-        self.requests.restart(secret, number, start);
-        self.in_service.clear();
-        self.owed = Owed::nothing();
-        (self.again, self.has_chores) = (Again::nothing(), false);
-        (self.broken, self.unsettled) = (false, None);
     }
 }
 

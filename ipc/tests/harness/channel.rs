@@ -16,7 +16,7 @@ use atoll_ipc::ready::Ready;
 use atoll_ipc::server::{Request, Server};
 
 use super::super::heap::{HeapChannel, SECRET, Words};
-use super::input::Input;
+use super::input::{Input, unforeseen};
 
 const WORDS: Words = Words { requests: 64, replies: 64, lent_requests: 128, lent_replies: 128 };
 /// The channel's bit in its server's ready page.
@@ -27,7 +27,7 @@ pub fn run(bytes: &[u8]) {
     let mut input = Input::new(bytes);
     let mut world = World::new();
     while world.step(&mut input).is_some() {}
-    world.recover();
+    world.recover(unforeseen(bytes));
 }
 
 struct World {
@@ -161,16 +161,16 @@ impl World {
     /// Restarts an end that had gone wild, with a secret that nobody knows, and has them talk: the
     /// other end need not restart. (A client must, if its server left forged requests behind that
     /// it has still to come to.)
-    fn recover(&mut self) {
+    fn recover(&mut self, secret: u64) {
         for role in [Role::Client, Role::Server] {
             self.channel.status().set_gone(role, false);
         }
-        self.renew(0xf0e5_f0e5_f0e5);
+        self.renew(secret);
         self.restart_server();
         if !self.has_forged {
             self.talk();
         }
-        self.renew(0xe5f0_e5f0_e5f0);
+        self.renew(!secret);
         self.restart_client();
         self.talk();
     }

@@ -9,7 +9,7 @@ use atoll_ipc::sync::Ordering::Relaxed;
 use atoll_ipc::words::WORD;
 
 use super::super::heap::HeapRing;
-use super::input::Input;
+use super::input::{Input, unforeseen};
 
 const SECRET: u64 = 0x5eed;
 
@@ -19,7 +19,7 @@ pub fn run(bytes: &[u8]) {
     let Some(size) = input.byte() else { return };
     let mut victims = Victims::new(16 << (size % 4));
     while victims.step(&mut input).is_some() {}
-    victims.recover();
+    victims.recover(unforeseen(bytes));
 }
 
 struct Victims {
@@ -146,8 +146,10 @@ impl Victims {
     }
 
     /// In a new generation, an honest pair gets along in what is left.
-    fn recover(&mut self) {
-        self.restart(1);
+    fn recover(&mut self, secret: u64) {
+        self.generation += 1;
+        self.producer.restart(secret, self.generation);
+        self.consumer.restart(secret, self.generation, 0);
         assert_eq!(self.consumer.peek(), Ok(None));
         let item = Some(Item::Lent { offset: 64, length: 7 });
         let mut room = self.producer.reserve_with(item, 5).expect("an empty ring has room");
