@@ -108,7 +108,7 @@ pub enum ReportKind {
         /// Where.
         snapshot: Box<Snapshot>,
     },
-    /// The guest ended, and its next incarnation runs, by leave of a [`Licence`].
+    /// The guest ended, and its next incarnation runs, by leave of a [`Licence`](super::super::succession::Licence).
     Succeeded(Box<Succession>),
     /// The vCPU cannot be used; its thread has ended.
     Broken(MachineError),
