@@ -1,0 +1,129 @@
+//! What roll-backs leave, and what they cost.
+
+use super::*;
+
+fn memory() -> DomainMemory {
+    DomainMemory::build(1 << 20, |image| {
+        image.write_obj(7u64, GuestAddress(0x1000)).map_err(|_| MachineError::TablesFull)
+    })
+    .unwrap()
+}
+
+#[test]
+fn a_roll_back_restores_the_image_and_zeroes_the_rest() {
+    let memory = memory();
+    memory.write(0x1000, &[9; 16]).unwrap();
+    memory.write(0x5000, &[9; 16]).unwrap();
+    memory.roll_back().unwrap();
+    assert_eq!(memory.read_word(0x1000).unwrap(), 7);
+    assert_eq!(memory.read_word(0x1008).unwrap(), 0);
+    assert_eq!(memory.read_word(0x5000).unwrap(), 0);
+}
+
+#[test]
+fn a_roll_back_leads_to_the_checkpoint_and_one_to_the_image_forgets_it() {
+    let memory = memory();
+    memory.write(0x1000, &[8; 8]).unwrap();
+    memory.write(0x9000, &[8; 8]).unwrap();
+    memory.take_checkpoint().unwrap();
+    for _ in 0..2 {
+        memory.write(0x1000, &[9; 16]).unwrap();
+        memory.write(0x5000, &[9; 16]).unwrap();
+        let done = memory.roll_back().unwrap();
+        assert_eq!(done, RolledBack { copied: 3 * 4096, dropped: 0 });
+        assert_eq!(memory.read_word(0x1000).unwrap(), 0x0808_0808_0808_0808);
+        assert_eq!(memory.read_word(0x1008).unwrap(), 0);
+        assert_eq!(memory.read_word(0x5000).unwrap(), 0);
+        assert_eq!(memory.read_word(0x9000).unwrap(), 0x0808_0808_0808_0808);
+    }
+    memory.return_to_image().unwrap();
+    assert!(!memory.has_checkpoint());
+    assert_eq!(memory.read_word(0x1000).unwrap(), 7);
+    assert_eq!(memory.read_word(0x9000).unwrap(), 0);
+}
+
+#[test]
+fn a_checkpoint_that_is_forgotten_leaves_nothing_behind() {
+    let memory = memory();
+    let base = || memory.base.iter().next().unwrap().file_offset().unwrap().file();
+    let image = extents(base()).unwrap();
+    for _ in 0..2 {
+        memory.write(0x1008, &[8; 8]).unwrap();
+        memory.write(0x9000, &[8; 8]).unwrap();
+        memory.take_checkpoint().unwrap();
+        assert_eq!(extents(base()).unwrap(), [0x1000..0x2000, 0x9000..0xa000]);
+        let originals = memory.lock().checkpoint.as_ref().unwrap().originals.len();
+        assert_eq!(originals, 4096, "zeros need not be remembered");
+        memory.return_to_image().unwrap();
+        assert_eq!(extents(base()).unwrap().first(), Some(&(0x1000..0x2000)));
+        assert_eq!(memory.lock().data, image);
+        memory.drop_pages(0..memory.size()).unwrap();
+        assert_eq!(extents(base()).unwrap(), image);
+        assert_eq!(memory.read_word(0x1008).unwrap(), 0);
+        assert_eq!(memory.read_word(0x9000).unwrap(), 0);
+    }
+}
+
+#[test]
+fn much_is_dropped_but_for_what_the_checkpoint_has() {
+    let memory = DomainMemory::build(64 << 20, |_| Ok(())).unwrap();
+    memory.write(0x3000, &[8; 8]).unwrap();
+    memory.take_checkpoint().unwrap();
+    let many = vec![9; 40 << 20];
+    memory.write(0, &many).unwrap();
+    let done = memory.roll_back().unwrap();
+    assert_eq!(done, RolledBack { copied: 4096, dropped: (40 << 20) - 4096 });
+    assert_eq!(memory.read_word(0x3000).unwrap(), 0x0808_0808_0808_0808);
+    assert_eq!(memory.read_word(0x2ff8).unwrap(), 0);
+    assert_eq!(memory.read_word(0x4000).unwrap(), 0);
+}
+
+#[test]
+fn much_that_is_left_alone_after_the_checkpoint_is_dropped_once() {
+    let memory = DomainMemory::build(64 << 20, |_| Ok(())).unwrap();
+    memory.write(0x3000, &[8; 8]).unwrap();
+    memory.write(1 << 20, &vec![7; 1 << 20]).unwrap();
+    memory.write(4 << 20, &vec![0; 1 << 20]).unwrap();
+    memory.take_checkpoint().unwrap();
+    let hot = (1 << 20) + (100 << 10);
+    memory.write(hot, &[9; 8]).unwrap();
+    memory.write(0x9000, &[9; 8]).unwrap();
+    let done = memory.roll_back().unwrap();
+    // What lies before the page that was written to is too little to be dropped.
+    let dropped = (1 << 20) + (1 << 20) - (104 << 10);
+    assert_eq!(done, RolledBack { copied: 2 * 4096 + (104 << 10), dropped });
+    let is_as_it_was = || {
+        let word = |address| memory.read_word(address).unwrap();
+        let sevens = 0x0707_0707_0707_0707;
+        assert_eq!([0x3000, 0x9000].map(word), [0x0808_0808_0808_0808, 0]);
+        assert_eq!([1 << 20, hot, (2 << 20) - 8].map(word), [sevens; 3]);
+        assert_eq!(word(4 << 20), 0);
+    };
+    is_as_it_was();
+    // A page that was cold, and is so no longer.
+    memory.write((2 << 20) - 4096, &[9; 8]).unwrap();
+    let done = memory.roll_back().unwrap();
+    assert_eq!(done, RolledBack { copied: 3 * 4096 + (104 << 10), dropped: 0 });
+    is_as_it_was();
+    memory.return_to_image().unwrap();
+    assert_eq!([1 << 20, hot].map(|address| memory.read_word(address).unwrap()), [0; 2]);
+}
+
+#[test]
+fn what_there_is_can_be_found_without_more_coming_to_be() {
+    let memory = memory();
+    memory.write(0x5000, &[9; 16]).unwrap();
+    memory.write(0x6000, &[9; 16]).unwrap();
+    assert_eq!(memory.populated().unwrap(), [0x1000..0x2000, 0x5000..0x7000]);
+    assert_eq!(memory.populated().unwrap(), [0x1000..0x2000, 0x5000..0x7000]);
+}
+
+#[test]
+fn nothing_outside_is_touched() {
+    let memory = memory();
+    assert!(memory.read_word((1 << 20) - 7).is_err());
+    assert!(memory.write(u64::MAX - 3, &[0; 8]).is_err());
+    assert!(memory.control(0x1001).is_err());
+    assert!(memory.control(1 << 20).is_err());
+    assert!(memory.control(0xff000).is_ok());
+}
