@@ -174,6 +174,16 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 6] = [
+        Self::BuiltIn,
+        Self::Restart,
+        Self::RestartFromImage,
+        Self::Resume,
+        Self::Hold,
+        Self::Escalate,
+    ];
+
     /// The verdict's word, as events and reports have it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -225,15 +235,7 @@ mod tests {
 
     #[test]
     fn no_other_byte_is_a_verdict() {
-        let all = [
-            Verdict::BuiltIn,
-            Verdict::Restart,
-            Verdict::RestartFromImage,
-            Verdict::Resume,
-            Verdict::Hold,
-            Verdict::Escalate,
-        ];
-        for (byte, verdict) in (0..).zip(all) {
+        for (byte, verdict) in (0..).zip(Verdict::ALL) {
             assert_eq!(reply::<Verdict>(&[byte]), Ok(verdict));
         }
         for bytes in [&[6][..], &[0, 0], &[0xff; 10], &[]] {

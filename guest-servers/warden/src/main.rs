@@ -151,15 +151,7 @@ impl Shared {
 }
 
 fn verdict(word: &str) -> Result<Verdict, String> {
-    let all = [
-        Verdict::BuiltIn,
-        Verdict::Restart,
-        Verdict::RestartFromImage,
-        Verdict::Resume,
-        Verdict::Hold,
-        Verdict::Escalate,
-    ];
-    let found = all.into_iter().find(|verdict| verdict.as_str() == word);
+    let found = Verdict::ALL.into_iter().find(|verdict| verdict.as_str() == word);
     found.ok_or_else(|| format!("no verdict: {word}"))
 }
 

@@ -231,24 +231,36 @@ impl<'m> Assembly<'m> {
             .filter(|port| matches!(self.on_crash(port), OnCrash::Redeliver { .. }))
             .collect();
         for to in ports {
-            let target = self.target(&to)?;
-            let own = Party { domain: None, name: DEAD_LETTERS.to_owned(), wake: event()? };
-            let layout = Layout::PLAIN;
-            let memory = ChannelMemory::new(layout)?;
-            let port = to.port.to_abi();
-            self.give(&to.domain, end(Role::Server, port, &own, &target, &memory, layout));
-            let channel = Channel::new(End {
-                name: port,
-                interface: target.interface,
-                memory: memory.clone().alerting(self.attention(&target)),
-                peer: target.party.wake.clone(),
-                waiter: Waiter::new(own.wake.clone(), Spin::For(Duration::ZERO)),
-            });
+            let channel = self.join_nucleus(DEAD_LETTERS, &to, event()?)?;
             self.post_office.connect(to.domain.to_string(), to.port.to_string(), channel);
-            let (name, port) = (DEAD_LETTERS.to_owned(), to.port.to_string());
-            self.links.push(Link { name, port, client: own, server: target.party, memory });
         }
         Ok(())
+    }
+
+    /// The nucleus itself as the client of a port, under this name. What it sends is not delivered
+    /// twice, whatever the port's policy says.
+    fn join_nucleus(
+        &mut self,
+        name: &str,
+        to: &PortRef,
+        wake: Arc<EventFd>,
+    ) -> Result<Channel, SystemError> {
+        let layout = Layout::PLAIN;
+        let target = self.target(to)?;
+        let own = Party { domain: None, name: name.to_owned(), wake };
+        let memory = ChannelMemory::new(layout)?;
+        let port = to.port.to_abi();
+        self.give(&to.domain, end(Role::Server, port, &own, &target, &memory, layout));
+        let channel = Channel::new(End {
+            name: port,
+            interface: target.interface,
+            memory: memory.clone().alerting(self.attention(&target)),
+            peer: target.party.wake.clone(),
+            waiter: Waiter::new(own.wake.clone(), Spin::For(Duration::ZERO)),
+        });
+        let (name, port) = (name.to_owned(), to.port.to_string());
+        self.links.push(Link { name, port, client: own, server: target.party, memory });
+        Ok(channel)
     }
 
     /// Makes a channel between the VMM and a domain.

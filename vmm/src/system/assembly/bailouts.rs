@@ -1,19 +1,17 @@
 //! Joins the nucleus to the domains that hear of faults: a channel to each port that is told, and
 //! from each such domain one back, on which it asks about what is suspended.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use atoll_ipc::abi::Name;
 use atoll_ipc::bailout::{NUCLEUS, SUSPENDED, Suspended};
 use atoll_ipc::channel::{Layout, Role};
-use vmm_sys_util::eventfd::EventFd;
 
-use super::{Assembly, SystemError, end, event, fresh_id};
+use super::{Assembly, SystemError, event, fresh_id};
 use crate::channel::ChannelMemory;
 use crate::domain::ChannelEnd;
-use crate::ipc::{Channel, End, Port, Spin, Waiter};
-use crate::manifest::{DomainName, PortRef};
+use crate::ipc::{End, Port, Spin, Waiter};
+use crate::manifest::DomainName;
 use crate::nucleus::bailout::{Bailouts, Desk, Table};
 use crate::nucleus::{Link, Party};
 
@@ -40,7 +38,7 @@ impl Assembly<'_> {
             let port = match known {
                 Some(port) => port,
                 None => {
-                    let channel = self.open_bailout(&to, desks[desk].wake.clone())?;
+                    let channel = self.join_nucleus(NUCLEUS, &to, desks[desk].wake.clone())?;
                     desks[desk].ports.push((to.to_string(), channel));
                     desks[desk].ports.len() - 1
                 }
@@ -82,26 +80,5 @@ impl Assembly<'_> {
         self.links.push(Link { name, port, client, server: own, memory });
         let office = office.without_patience();
         Ok(Desk { ports: Vec::new(), office, wake, cases: Table::default() })
-    }
-
-    /// The nucleus as the client of a port that is told of faults. What it tells is not delivered
-    /// twice: when the server dies, the manifest's policy has acted already.
-    fn open_bailout(&mut self, to: &PortRef, wake: Arc<EventFd>) -> Result<Channel, SystemError> {
-        let layout = Layout::PLAIN;
-        let target = self.target(to)?;
-        let own = Party { domain: None, name: NUCLEUS.to_owned(), wake };
-        let memory = ChannelMemory::new(layout)?;
-        let port = to.port.to_abi();
-        self.give(&to.domain, end(Role::Server, port, &own, &target, &memory, layout));
-        let channel = Channel::new(End {
-            name: port,
-            interface: target.interface,
-            memory: memory.clone().alerting(self.attention(&target)),
-            peer: target.party.wake.clone(),
-            waiter: Waiter::new(own.wake.clone(), Spin::For(Duration::ZERO)),
-        });
-        let (name, port) = (NUCLEUS.to_owned(), to.port.to_string());
-        self.links.push(Link { name, port, client: own, server: target.party, memory });
-        Ok(channel)
     }
 }
