@@ -8,7 +8,8 @@
 //! nucleus and a guest kernel promise each other ([`abi`]).
 //!
 //! What is said over a channel is typed by one definition for both ends ([`mod@interface`]). One
-//! such definition is the system's own: what is asked of supervisor domains ([`bailout`]).
+//! such definition is the system's own: what is asked of supervisor domains ([`bailout`]). What is
+//! asked of disks has a form of its own, as their blocks are never copied ([`disk`]).
 //!
 //! The crate does no I/O, allocates nothing (but to keep answers that nobody has asked for yet, in
 //! [`calls`]), and knows neither KVM nor any particular server,
@@ -30,6 +31,7 @@ pub mod calls;
 pub mod channel;
 pub mod client;
 mod control;
+pub mod disk;
 mod geometry;
 mod in_service;
 pub mod interface;

@@ -61,6 +61,14 @@ pub struct BootPage {
     /// The incarnation that is asked to end, when it has answered what it has; 0 if none is. (The
     /// word may still name an earlier one: the order crossed with that one's end.)
     pub stopping: AtomicU32,
+    /// Bytes of the state region at [`STATE`](super::layout::STATE), which a restart keeps; 0 if
+    /// the domain has none.
+    pub state_len: u64,
+    /// The incarnation that is asked to come to rest, so that a checkpoint can be taken of it; 0 if
+    /// none is.
+    pub resting: AtomicU32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 impl BootPage {
@@ -85,6 +93,9 @@ impl BootPage {
             arguments: 0,
             arguments_len: 0,
             stopping: AtomicU32::new(0),
+            state_len: 0,
+            resting: AtomicU32::new(0),
+            reserved: 0,
         }
     }
 }

@@ -12,6 +12,7 @@
 //! | [`IMAGE`] | | the image's segments, a guard page after them | by segment |
 //! | | | a stack for each vCPU, a guard page before each | read, write |
 //! | | end of memory | heap, from the next multiple of 2 MiB | read, write |
+//! | [`STATE`] | + what the manifest says | the state region, which a restart keeps | read, write |
 //! | [`HOST`] | + [`HOST_SIZE`] | host page: who runs, and on how many processors | read |
 //! | [`READY`] | + a page | the domain's ready page: which of its channels want attention | read, write |
 //! | [`ALERTS`] | + a page a channel | where this domain is the client: the server's ready page | read, write |
@@ -36,6 +37,10 @@ pub const TABLES: u64 = 0x16_0000;
 pub const IMAGE: u64 = 0x40_0000;
 /// End of the window for image segments.
 pub const IMAGE_END: u64 = 0x4000_0000;
+/// The state region: memory that a restart keeps.
+pub const STATE: u64 = 0x30_0000_0000;
+/// Most bytes of a state region.
+pub const STATE_MAX: u64 = 32 << 30;
 /// The host page (two, in fact).
 pub const HOST: u64 = 0x3f_0000_0000;
 /// Bytes of the host page.

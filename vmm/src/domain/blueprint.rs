@@ -241,7 +241,9 @@ fn bytes_of_entry(entry: &ChannelEntry) -> &[u8] {
     unsafe { std::slice::from_raw_parts((&raw const *entry).cast(), size_of::<ChannelEntry>()) }
 }
 
-const _: () = assert!(size_of::<BootPage>() == 8 + 4 * 2 + 32 * 2 + 4 * 2 + 8 * 5 + 8 + 32 + 4 * 4);
+const _: () = assert!(
+    size_of::<BootPage>() == 8 + 4 * 2 + 32 * 2 + 4 * 2 + 8 * 5 + 8 + 32 + 4 * 4 + 8 + 4 * 2
+);
 const _: () = assert!(size_of::<Interface>() == 32 + 4 * 2 + 8);
 const _: () =
     assert!(size_of::<ChannelEntry>() == 32 * 2 + size_of::<Interface>() + 16 + 4 * 2 + 8 + 4 * 8);
