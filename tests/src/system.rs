@@ -25,15 +25,22 @@ use crate::records::{Records, is_event};
 #[derive(Debug)]
 pub struct Place {
     dir: TempDir,
+    options: Vec<String>,
 }
 
 impl Place {
     /// A directory with this manifest. `{dir}` in the text stands for the directory.
     pub fn new(manifest: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
-        let place = Self { dir };
+        let place = Self { dir, options: Vec::new() };
         place.put("system.toml", manifest.replace("{dir}", &place.path("").display().to_string()));
         place
+    }
+
+    /// Further options of `vmm run`, instead of those that it had.
+    pub fn with_options(self, options: &[&str]) -> Self {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        Self { options, ..self }
     }
 
     /// A path in the directory.
@@ -73,7 +80,7 @@ impl Place {
         let mut command = command();
         command.arg("run").arg(self.path("system.toml"));
         command.arg("--images").arg(environment::images());
-        command.arg("--socket").arg(self.socket());
+        command.arg("--socket").arg(self.socket()).args(&self.options);
         command
     }
 
