@@ -235,6 +235,11 @@ impl Channel {
         with(|endpoints| endpoints.calls(self.0).client().server_epoch())
     }
 
+    /// Longest request that fits the channel, in bytes.
+    pub fn max_request(self) -> usize {
+        self.entry().layout.max_request()
+    }
+
     /// The unique identifier of the port that it leads to (CHORUS): it stays the same when the
     /// server restarts.
     pub fn port_id(self) -> u128 {

@@ -43,8 +43,8 @@ impl Session {
     }
 
     /// Takes bytes from the client and executes the requests that they complete. Returns how
-    /// many bytes it took: fewer than `input` has when replies wait to be taken, and the
-    /// rest must be fed again once some are. A closing session takes and ignores all.
+    /// many bytes it took: fewer than `input` has when replies wait to be taken, or [changes to
+    /// be committed](Database::is_sated), and the rest must be fed again once some are. A closing session takes and ignores all.
     pub fn feed(&mut self, db: &mut Database, env: &mut impl Env, input: &[u8]) -> usize {
         self.output.compact();
         // Spans count in 32 bits; the rest comes with the next call.
@@ -53,6 +53,10 @@ impl Session {
         mem::swap(&mut turn.spans, &mut turn.db.spans);
         let mut used = 0;
         while used < input.len() && !self.closing() && self.output.pending().len() <= HIGH_WATER {
+            // What is pending must be committed first; but a request must get on when it is fed.
+            if used > 0 && turn.db.is_sated() {
+                break;
+            }
             used += match self.partial.take() {
                 Some(partial) => self.resume(&mut turn, partial, &input[used..]),
                 None => self.begin(&mut turn, &input[used..]),
