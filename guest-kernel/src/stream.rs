@@ -117,6 +117,11 @@ impl<C> Connections<C> {
         Some(Taken { message, connection: head.connection, consumed, received: input.len() })
     }
 
+    /// The connection of a message that was taken, if it is still there.
+    pub fn of(&mut self, taken: &Taken) -> Option<&mut C> {
+        self.open.get_mut(&taken.connection)
+    }
+
     /// The second half of [`serve`](Self::serve): the client gets what its connection has to say.
     pub fn answer<S>(&mut self, taken: Taken)
     where

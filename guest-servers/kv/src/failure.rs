@@ -46,8 +46,7 @@ impl Failure {
                 "MISCONF the disk of the store can only be read, so nothing can be written"
             }
             Self::BatchTooLong => {
-                "ERR the write is too long for the channel to the store: write less at once, or \
-                 give the channel more `buffers`"
+                "ERR the write is too long for one batch of the store: write less at once"
             }
             Self::Text(text) => text,
         }

@@ -95,6 +95,8 @@ pub(crate) struct Journal {
     owed: usize,
     /// What the request in service may still cause.
     promised: usize,
+    /// It found no room where it had said that there was some: see [`Journal::doubt`].
+    doubted: bool,
 }
 
 impl Journal {
@@ -106,7 +108,20 @@ impl Journal {
             dirty: Vec::new(),
             owed: 0,
             promised: 0,
+            doubted: false,
         }
+    }
+
+    /// The store refused a batch, for all the room that it told of: its host may have less.
+    /// Nothing is believed to fit until it takes one, or that is [over](Self::believe).
+    pub(crate) fn doubt(&mut self) {
+        self.doubted = true;
+    }
+
+    /// The room is so much, and is believed to be there.
+    pub(crate) fn believe(&mut self, room: u64) {
+        self.terms.room = room;
+        self.doubted = false;
     }
 
     pub(crate) fn terms(&self) -> &Terms {
@@ -152,7 +167,7 @@ impl Journal {
             // Something must lead out of a full store.
             Effect::Remove | Effect::Read | Effect::Other => 0,
         };
-        if needed as u64 > self.terms.room {
+        if needed as u64 > self.terms.room || (needed > 0 && self.doubted) {
             return Err(Failure::StoreFull);
         }
         self.records.try_reserve(self.owed.saturating_add(bytes))?;
@@ -210,7 +225,8 @@ impl Journal {
     pub(crate) fn expire(&mut self, mark: Mark, key: &[u8]) {
         self.vacate(mark);
         let all = self.pending() + self.promised + HEAD + key.len();
-        let fits = all <= self.terms.largest && self.terms.ailment.is_none();
+        let heard = self.terms.ailment.is_none() && !self.doubted;
+        let fits = heard && all <= self.terms.largest;
         if fits && self.records.try_reserve(all - self.records.len()).is_ok() {
             Record::Delete { key }.encode(&mut self.records);
         }
@@ -277,7 +293,7 @@ impl Journal {
     /// The records are in the store, as its next batch.
     pub(crate) fn committed(&mut self, room: u64, now_ms: u64) {
         self.terms.batch += 1;
-        self.terms.room = room;
+        self.believe(room);
         self.saved_ms = now_ms;
         self.promised = 0;
         self.records.clear();

@@ -57,6 +57,29 @@ impl Database {
         }
     }
 
+    /// The store refused the batch for want of room, and has nothing of it. Everything is
+    /// forgotten: what the store has is to be [loaded](Self::load) again, and the database to be
+    /// [kept](Self::keep) as before.
+    pub fn undo(&mut self) {
+        self.journal = None;
+        self.flush();
+    }
+
+    /// To be said after that: whatever the store says of its room, no request that needs some is
+    /// carried out before the store has taken something, or [`believe`](Self::believe) is called.
+    pub fn doubt(&mut self) {
+        if let Some(journal) = &mut self.journal {
+            journal.doubt();
+        }
+    }
+
+    /// The store says that there is so much room, and may be right.
+    pub fn believe(&mut self, room: u64) {
+        if let Some(journal) = &mut self.journal {
+            journal.believe(room);
+        }
+    }
+
     /// Asked before a request changes anything: whether the store takes what it may cause, that
     /// many bytes of records for that many keys.
     #[inline]

@@ -32,6 +32,9 @@ pub struct Session {
     output: Output,
     partial: Option<Boxed<Partial>>,
     client: Client,
+    /// Replies since output was last taken, and pending bytes before them.
+    fresh: u32,
+    settled: u32,
 }
 
 impl Session {
@@ -39,7 +42,8 @@ impl Session {
     /// of its number.
     #[must_use]
     pub fn new(db: &Database, id: u64) -> Self {
-        Self { output: Output::new(db.pool.clone()), partial: None, client: Client::new(id) }
+        let (output, client) = (Output::new(db.pool.clone()), Client::new(id));
+        Self { output, partial: None, client, fresh: 0, settled: 0 }
     }
 
     /// Takes bytes from the client and executes the requests that they complete. Returns how
@@ -77,6 +81,23 @@ impl Session {
     /// Takes the first `count` bytes of [`output`](Self::output) away.
     pub fn advance(&mut self, count: usize) {
         self.output.advance(count);
+        self.settle();
+    }
+
+    /// What is pending now will not be revoked any more.
+    fn settle(&mut self) {
+        self.fresh = 0;
+        self.settled = u32::try_from(self.output.pending().len()).unwrap_or(u32::MAX);
+    }
+
+    /// What was executed since [`advance`](Self::advance) was last called has been undone: each
+    /// reply to it becomes this error.
+    pub fn revoke(&mut self, error: &str) {
+        self.output.keep(self.settled as usize);
+        for _ in 0..core::mem::take(&mut self.fresh) {
+            self.reply_error(&[error.as_bytes()]);
+        }
+        self.settle();
     }
 
     /// Whether the first part of an unfinished request is held.
@@ -113,7 +134,7 @@ impl Session {
                 Progress::Request | Progress::Inline => self.reply_error(&[error.as_bytes()]),
                 Progress::Nothing => {}
                 Progress::Bad(violation) => self.reject(violation),
-                Progress::More if partial.is_untouched() => return,
+                Progress::More if partial.is_untouched() => break,
                 Progress::More => {
                     self.reply_error(&[error.as_bytes()]);
                     self.client.closing = true;
@@ -121,6 +142,8 @@ impl Session {
             }
             partial.restart();
         }
+        // Nothing was executed that could be undone.
+        self.settle();
     }
 
     /// Reads a request at the beginning of `input`; returns the bytes taken.
@@ -197,10 +220,13 @@ impl Session {
             out: &mut self.output,
             client: &mut self.client,
         });
-        if let Err(failure) = result.and_then(|()| self.output.check()) {
-            turn.db.stats.errors += 1;
-            self.output.rewind(mark);
-            self.reply_error(&[failure.text().as_bytes()]);
+        match result.and_then(|()| self.output.check()) {
+            Ok(()) => self.fresh = self.fresh.saturating_add(1),
+            Err(failure) => {
+                turn.db.stats.errors += 1;
+                self.output.rewind(mark);
+                self.reply_error(&[failure.text().as_bytes()]);
+            }
         }
     }
 
@@ -212,6 +238,7 @@ impl Session {
     /// An error too short to fail, as a rule. If there is no memory even for it, the
     /// connection must close: a reply left out would shift all later ones.
     fn reply_error(&mut self, parts: &[&[u8]]) {
+        self.fresh = self.fresh.saturating_add(1);
         let mark = self.output.mark();
         self.output.error(parts);
         if self.output.failed() {

@@ -12,11 +12,15 @@ use atoll::stream::{Connections, Taken};
 use atoll::{Message, Port, Status, ipc};
 use kv::typed::{Kv, Typed};
 
-use crate::keeper::Keeper;
+use crate::keeper::{Keeper, Refused};
 use crate::{Client, Server, Sweep, TYPED, turns};
 
 /// Most messages of a round: as many as one channel has in service.
 const ROUND: usize = 64;
+
+/// What a client is told whose requests were in a batch that the store had no room for.
+const REFUSED: &str = "ERR the store is full: its disk had no room for this, nor for what others \
+                       wrote at the same time; nothing of it was carried out";
 
 /// A message that was carried out, and whose answer waits.
 enum Held {
@@ -75,6 +79,9 @@ pub fn serve() -> ! {
     loop {
         let deadline = sweep.due(&server.database);
         let mut found = ipc::receive_any(&turns(last), deadline);
+        if let Some(keeper) = &mut server.surroundings.keeper {
+            keeper.reconsider(&mut server.database);
+        }
         while let Some((port, message)) = found {
             take(&mut server, &mut connections, &mut round, port, message);
             last = port;
@@ -82,10 +89,14 @@ pub fn serve() -> ! {
             found = if goes_on { ipc::poll_any(&turns(last)) } else { None };
         }
         sweep.go_on(&mut server.database, deadline);
-        if let Some(keeper) = &mut server.surroundings.keeper {
-            keeper.commit(&mut server.database);
+        let committed = match &mut server.surroundings.keeper {
+            Some(keeper) => keeper.commit(&mut server.database),
+            None => Ok(()),
+        };
+        match committed {
+            Ok(()) => round.drain(..).for_each(|held| release(&mut connections, held)),
+            Err(Refused) => round.drain(..).for_each(|held| revoke(&mut connections, held)),
         }
-        round.drain(..).for_each(|held| release(&mut connections, held));
     }
 }
 
@@ -112,5 +123,18 @@ fn release(connections: &mut Connections<Client>, held: Held) {
         Held::Stream(taken) => connections.answer::<Server>(taken),
         Held::Typed { message, status: Status::Ok, reply } => message.reply(&reply),
         Held::Typed { message, status, .. } => message.fail(status),
+    }
+}
+
+/// Tells who sent a message that nothing of it was carried out.
+fn revoke(connections: &mut Connections<Client>, held: Held) {
+    match held {
+        Held::Stream(taken) => {
+            if let Some(Client(session)) = connections.of(&taken) {
+                session.revoke(REFUSED);
+            }
+            connections.answer::<Server>(taken);
+        }
+        Held::Typed { message, .. } => message.fail(Status::Exhausted),
     }
 }

@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use atoll::clock::{Instant, unix_time};
 use atoll::interface::{Bytes, Word};
-use atoll::{Channel, heap, heartbeat};
+use atoll::{Channel, IpcError, heap, heartbeat};
 use kv::{Database, Terms};
 use store::interface::{Chunk, Figures, StoreClient};
 use store::record;
@@ -18,31 +18,63 @@ const STORE: &str = "store";
 const COMMIT_HEAD: usize = 64;
 /// Batches must be that long at least, or hardly anything could be written.
 const BATCH_MIN: usize = 1 << 20;
+/// The largest value, its key and what requests may have changed before.
+const BATCH_WANTED: usize = 9 << 20;
 /// While much is loaded, a line says how far that has come, once in this time.
 const PROGRESS: Duration = Duration::from_secs(1);
+
+/// How long nothing is written after the store refused a batch for want of room; each further
+/// time twice as long, up to [`DOUBT_MAX`]. To find out costs as much as to load everything.
+const DOUBT: Duration = Duration::from_secs(1);
+const DOUBT_MAX: Duration = Duration::from_secs(64);
 
 /// A bound channel to a store.
 pub struct Keeper {
     store: StoreClient<Channel>,
     largest: usize,
+    doubt: Option<Doubt>,
 }
+
+/// The store has refused a batch lately.
+struct Doubt {
+    /// When that is to be tried again; `None` once it is.
+    over: Option<Instant>,
+    next: Duration,
+}
+
+/// The store had no room for the batch. Nothing of it was carried out, here or there.
+pub struct Refused;
 
 impl Keeper {
     pub fn bind() -> Self {
         let Ok(channel) = Channel::open(STORE) else {
             panic!("durable=yes needs a channel `{STORE}` to a store: the manifest gives none")
         };
+        let carries = channel.max_request() - COMMIT_HEAD;
+        let mut store = match StoreClient::bind(channel) {
+            Ok(store) => store,
+            Err(error) => panic!("{error}"),
+        };
+        let takes = match store.open() {
+            Ok(opened) => opened.longest.0 as usize,
+            Err(error) => panic!("the store cannot be opened: {error}"),
+        };
         // The heap holds a batch twice while it is committed.
-        let largest = (channel.max_request() - COMMIT_HEAD).min(heap::capacity() / 8);
+        let holds = heap::capacity() / 8;
+        let largest = carries.min(takes).min(holds);
         assert!(
             largest >= BATCH_MIN,
-            "batches of {BATCH_MIN} bytes must get to the store, and {largest} do: give the \
-             channel `{STORE}` more `buffers`, or the domain more memory"
+            "batches of {BATCH_MIN} bytes must be possible: the channel `{STORE}` carries {carries} \
+             (half of its `buffers`), the store takes {takes} (a part of its disk), and this domain \
+             has memory for {holds}"
         );
-        match StoreClient::bind(channel) {
-            Ok(store) => Self { store, largest },
-            Err(error) => panic!("{error}"),
+        if largest < BATCH_WANTED {
+            log::warn!(
+                "writes are refused that are longer than {largest} bytes: the channel `{STORE}` \
+                 carries {carries}, the store takes {takes}, and this domain has memory for {holds}"
+            );
         }
+        Self { store, largest, doubt: None }
     }
 
     /// Memory that is needed to commit the longest batch.
@@ -85,15 +117,45 @@ impl Keeper {
         database.keep(terms, now_ms());
     }
 
-    /// Returns when all that has changed is in the store, and on disk.
-    pub fn commit(&mut self, database: &mut Database) {
+    /// Returns when all that has changed is in the store, and on disk; or when the database is
+    /// again what it was before.
+    pub fn commit(&mut self, database: &mut Database) -> Result<(), Refused> {
         if !database.has_changes() {
-            return;
+            return Ok(());
         }
         let (batch, records) = database.batch();
         match self.store.commit(Word(batch), Bytes(records)) {
-            Ok(committed) => database.committed(committed.room.0, now_ms()),
+            Ok(committed) => {
+                database.committed(committed.room.0, now_ms());
+                self.doubt = None;
+            }
+            Err(IpcError::Exhausted) => {
+                log::error!("the store has no room for batch {batch}: its requests are undone");
+                self.undo(database);
+                return Err(Refused);
+            }
             Err(error) => panic!("the store did not commit batch {batch}: {error}"),
+        }
+        Ok(())
+    }
+
+    fn undo(&mut self, database: &mut Database) {
+        database.undo();
+        self.fill(database);
+        database.doubt();
+        let wait = self.doubt.take().map_or(DOUBT, |doubt| doubt.next);
+        let next = (wait * 2).min(DOUBT_MAX);
+        self.doubt = Some(Doubt { over: Some(Instant::now().after(wait)), next });
+    }
+
+    /// Asks the store for its room again, some time after it refused a batch.
+    pub fn reconsider(&mut self, database: &mut Database) {
+        let Some(doubt) = &mut self.doubt else { return };
+        if doubt.over.is_some_and(|over| over <= Instant::now())
+            && let Ok(opened) = self.store.open()
+        {
+            database.believe(opened.room.0);
+            doubt.over = None;
         }
     }
 

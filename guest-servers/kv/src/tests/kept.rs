@@ -374,6 +374,46 @@ fn a_full_store_takes_no_writes_but_gives_up_what_it_has() {
 }
 
 #[test]
+fn what_the_store_refuses_is_undone_and_its_clients_are_told() {
+    let mut shelf = Shelf::new();
+    let mut rig = shelf.rig(0);
+    rig.check(&[("SET a old", "+OK"), ("SET brief v PX 10", "+OK")]);
+    shelf.commit(&mut rig);
+    let before = picture(&mut rig);
+    // One reply is from before and not taken yet; three are not to be believed.
+    let feed = |rig: &mut Rig, input: &[u8]| rig.session.feed(&mut rig.db, &mut rig.env, input);
+    feed(&mut rig, b"PING\r\n");
+    rig.session.advance(3);
+    let input = b"SET a new\r\nGET a\r\nFOO\r\nSET unfin";
+    assert_eq!(feed(&mut rig, input), input.len());
+    rig.db.undo();
+    shelf.fill(&mut rig.db, 0);
+    rig.db.doubt();
+    rig.session.revoke("ERR undone");
+    assert_eq!(rig.session.output(), b"NG\r\n-ERR undone\r\n-ERR undone\r\n-ERR undone\r\n");
+    rig.session.advance(100);
+    // Nothing is believed to fit, and what expires is not told; what takes out may go on.
+    assert_eq!(rig.bytes(b"ished v\r\n"), [FULL.as_bytes(), b"\r\n"].concat());
+    assert_eq!(picture(&mut rig), before);
+    rig.env.now += 10;
+    rig.check(&[
+        ("SET a new", FULL),
+        ("LPOP l", FULL),
+        ("EXISTS brief", ":0"),
+        ("GET a", "$3 old"),
+    ]);
+    assert!(!rig.db.has_changes());
+    rig.check(&[("DEL a", ":1")]);
+    shelf.commit(&mut rig);
+    rig.check(&[("SET a new", "+OK")]);
+    rig.db.doubt();
+    rig.check(&[("SET b new", FULL)]);
+    rig.db.believe(1 << 30);
+    rig.check(&[("SET b new", "+OK")]);
+    assert_eq!(rig.db.len(), 2);
+}
+
+#[test]
 fn a_store_that_ails_is_read_only_and_says_why() {
     let mut shelf = Shelf::new();
     let mut rig = shelf.rig(0);

@@ -37,6 +37,16 @@ impl Shelf {
         // Another incarnation has another seed.
         let options = Options { debug: true, ..Options::default() };
         let mut db = Database::new(64 << 20, 1000 + order as u64, options);
+        self.try_fill(&mut db, order)?;
+        Ok(db)
+    }
+
+    /// Loads what is kept here into an empty database.
+    pub fn fill(&self, db: &mut Database, order: usize) {
+        self.try_fill(db, order).unwrap();
+    }
+
+    fn try_fill(&self, db: &mut Database, order: usize) -> Result<(), LoadError> {
         let middle = order % (self.chains.len() + 1);
         let chains = self.chains.iter().skip(middle).chain(self.chains.iter().take(middle));
         for (key, chain) in chains {
@@ -49,7 +59,7 @@ impl Shelf {
         }
         let Self { batch, room, largest, ailment, .. } = *self;
         db.keep(Terms { batch, room, largest, ailment }, START);
-        Ok(db)
+        Ok(())
     }
 
     /// Carries the database's next batch out, if it has one; tells how long that was.
