@@ -11,6 +11,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use siphasher::sip128::SipHasher13;
 
 use crate::frame::{Kind, Section, sections};
@@ -19,6 +20,9 @@ use crate::superblock::Totals;
 
 /// Memory of an amendment at worst: a vector of them may be half full, and was smaller before.
 pub const AMENDMENT: usize = 3 * size_of::<u64>();
+
+/// How many records are replayed together.
+const TOGETHER: usize = 32;
 
 /// What a key is known by.
 pub type Print = [u64; 2];
@@ -86,6 +90,16 @@ impl Client {
         self.chains.find(print[0], |chain| chain.print == print)
     }
 
+    fn apply(&mut self, record: &Record<'_>, at: u64, print: Print) {
+        let bytes = record.encoded_len() as u64;
+        match record {
+            Record::Put { .. } => self.put(Chain { print, base: at, rest: None, bytes }),
+            Record::Amend { .. } => self.amend(print, at, bytes),
+            Record::Delete { .. } => drop(self.remove(print)),
+            Record::Clear => self.clear(),
+        }
+    }
+
     fn remove(&mut self, print: Print) -> Option<Chain> {
         let entry = self.chains.find_entry(print[0], |chain| chain.print == print).ok()?;
         let chain = entry.remove().0;
@@ -98,15 +112,14 @@ impl Client {
         self.bytes += chain.bytes;
         self.records += chain.len() as u64;
         let print = chain.print;
-        match self.chains.find_mut(print[0], |chain| chain.print == print) {
-            Some(old) => {
+        let is_it = |chain: &Chain| chain.print == print;
+        match self.chains.entry(print[0], is_it, |chain| chain.print[0]) {
+            Entry::Occupied(mut entry) => {
+                let old = core::mem::replace(entry.get_mut(), chain);
                 self.bytes -= old.bytes;
                 self.records -= old.len() as u64;
-                *old = chain;
             }
-            None => {
-                self.chains.insert_unique(print[0], chain, |chain| chain.print[0]);
-            }
+            Entry::Vacant(entry) => drop(entry.insert(chain)),
         }
     }
 
@@ -232,10 +245,7 @@ impl Index {
             let index = self.find_or_add(section.client);
             self.clients[index].last = section.number;
             self.clients[index].mark = position;
-            for_each(&section, position, |record, at| match section.kind {
-                Kind::Batch | Kind::Moved => self.apply(index, record, at),
-                Kind::Part | Kind::Last => self.collect(index, record, at),
-            })?;
+            self.records_of(index, &section, position)?;
             if section.kind == Kind::Last
                 && let Some(Parts { client, chain }) = self.parts.take()
             {
@@ -245,24 +255,43 @@ impl Index {
         Ok(totals)
     }
 
-    fn apply(&mut self, index: usize, record: Record<'_>, at: u64) {
-        let bytes = record.encoded_len() as u64;
-        let print = record.key().map(|key| self.print(key)).unwrap_or_default();
-        let client = &mut self.clients[index];
-        match record {
-            Record::Put { .. } => client.put(Chain { print, base: at, rest: None, bytes }),
-            Record::Amend { .. } => client.amend(print, at, bytes),
-            Record::Delete { .. } => drop(client.remove(print)),
-            Record::Clear => client.clear(),
+    /// Replays the records of a section, some at a time: first all their fingerprints, then all
+    /// look-ups. These are cache misses, which the processor waits for together if they follow
+    /// one another closely.
+    fn records_of(
+        &mut self,
+        index: usize,
+        section: &Section<'_>,
+        position: u64,
+    ) -> Result<(), Nonsense> {
+        let mut some = [(Record::Clear, 0, Print::default()); TOGETHER];
+        let mut rest = section.records;
+        while !rest.is_empty() {
+            let mut count = 0;
+            while count < TOGETHER && !rest.is_empty() {
+                let end = section.offset + section.records.len();
+                let at = position + (end - rest.len()) as u64;
+                let (record, more) = first(rest).ok_or(Nonsense)?;
+                let print = record.key().map(|key| self.print(key)).unwrap_or_default();
+                some[count] = (record, at, print);
+                (rest, count) = (more, count + 1);
+            }
+            for (record, at, print) in &some[..count] {
+                match section.kind {
+                    Kind::Batch | Kind::Moved => self.clients[index].apply(record, *at, *print),
+                    Kind::Part | Kind::Last => self.collect(index, record, *at, *print),
+                }
+            }
         }
+        Ok(())
     }
 
     /// Takes a part of a chain. Without its beginning it is dead: the chain has moved on since.
-    fn collect(&mut self, client: usize, record: Record<'_>, at: u64) {
+    fn collect(&mut self, client: usize, record: &Record<'_>, at: u64, print: Print) {
         let bytes = record.encoded_len() as u64;
         match record {
-            Record::Put { key, .. } => {
-                let chain = Chain { print: self.print(key), base: at, rest: None, bytes };
+            Record::Put { .. } => {
+                let chain = Chain { print, base: at, rest: None, bytes };
                 self.parts = Some(Parts { client, chain });
             }
             Record::Amend { .. } => {

@@ -30,7 +30,7 @@ use atoll::disk::Disk;
 use atoll::{boot, heap, ipc};
 use disk::Lent;
 use store::interface::Store as Protocol;
-use store::{Options, Progress, Store};
+use store::{Options, Progress, Store, Trouble};
 
 atoll::server! {
     name: "store",
@@ -55,9 +55,10 @@ fn main() -> u32 {
     let mut store = open(Lent::new(disk));
     let mut note_due = Some(Instant::now());
     let mut is_idle = true;
+    let mut last_trouble = None;
     loop {
         let has_more = store.tidy(is_idle);
-        say_trouble(&mut store);
+        say_trouble(&mut store, &mut last_trouble);
         let until = if has_more { Some(Instant::now()) } else { note_due };
         match ipc::receive_any(&[STORE], until) {
             Some((port, message)) => {
@@ -126,8 +127,11 @@ fn say_progress(progress: &Progress) {
     log::info!("recovering: {log} bytes of at least {least}, {records} records, {read} bytes read");
 }
 
-fn say_trouble(store: &mut Store<Lent>) {
-    if let Some(trouble) = store.trouble() {
+/// Says what went wrong, once for as long as it is the same.
+fn say_trouble(store: &mut Store<Lent>, last: &mut Option<Trouble>) {
+    if let Some(trouble) = store.trouble()
+        && last.replace(trouble) != Some(trouble)
+    {
         log::error!("{trouble}");
     }
 }

@@ -49,6 +49,9 @@ pub struct Store<D> {
     chunk: Vec<u8>,
     /// How often tidying is still put off.
     quiet: u32,
+    /// Whether the last frame could not be written again when the store was opened: it is there,
+    /// but nobody knows whether it is durable.
+    is_doubtful: bool,
     recovery: Progress,
     recovery_us: u64,
     trouble: Option<Trouble>,
@@ -78,6 +81,7 @@ impl<D: Disk> Store<D> {
     ) -> Result<Self, OpenError> {
         let Recovered { log, index, totals, progress } = recover(disk, options, tell)?;
         let passed = log.superblock.totals;
+        let is_doubtful = log.ailment == Some(Ailment::Failed);
         let mut store = Self {
             log,
             index,
@@ -89,6 +93,7 @@ impl<D: Disk> Store<D> {
             window: Window::default(),
             chunk: Vec::new(),
             quiet: 0,
+            is_doubtful,
             recovery: progress,
             recovery_us: 0,
             trouble: None,
@@ -103,7 +108,8 @@ impl<D: Disk> Store<D> {
     /// [`Status::Malformed`], [`Status::Exhausted`], [`Status::Denied`] as the
     /// [interface](crate::interface::Store) says; the group stays as it was.
     pub fn add(&mut self, client: &str, number: u64, records: &[u8]) -> Result<Added, Status> {
-        if number != 0 && self.index.client(client).is_some_and(|known| known.last == number) {
+        let last = self.index.client(client).map_or(0, |known| known.last);
+        if number != 0 && number == last && !self.is_doubtful {
             return Ok(Added::Done);
         }
         if self.log.ailment.is_some() {

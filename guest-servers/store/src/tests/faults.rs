@@ -124,6 +124,23 @@ fn a_failed_write_ends_commits_and_not_reads() {
 }
 
 #[test]
+fn a_batch_that_may_not_be_durable_is_not_acknowledged_when_it_is_sent_again() {
+    let disk = Sim::new(SMALL);
+    let mut store = open(&disk).unwrap();
+    let bytes = encoded(&[put(b"key", b"value")]);
+    let fault =
+        Fault { write: disk.writes(), stays: true, error: DiskError::Failed, leaves: Leaves::All };
+    disk.0.borrow_mut().fault = Some(fault);
+    assert_eq!(store.commit("kv", 1, &bytes), Err(Status::Denied));
+    // The frame can be read, but neither write of it was said to be durable.
+    let mut store = open(&disk).unwrap();
+    assert_eq!(store.opened("kv").last.0, 1);
+    assert_eq!(store.commit("kv", 1, &bytes), Err(Status::Denied));
+    disk.0.borrow_mut().fault = None;
+    assert_eq!(open(&disk).unwrap().commit("kv", 1, &bytes), Ok(()));
+}
+
+#[test]
 fn a_batch_that_found_no_room_is_not_there_later() {
     let disk = Sim::new(SMALL);
     let mut store = open(&disk).unwrap();

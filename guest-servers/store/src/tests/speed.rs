@@ -5,20 +5,32 @@
 //! ```
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use std::vec;
 use std::vec::Vec;
 
 use super::sim::Sim;
-use super::{encoded, open, put};
+use super::{OPTIONS, encoded, put};
 use crate::disk::Disk;
+use crate::{Options, Store};
 
 const SIZE: usize = 512 << 20;
+
+fn open(disk: &Sim) -> Store<Sim> {
+    let options = Options { memory: 1 << 30, ..OPTIONS };
+    Store::open(disk.clone(), &options, |_| ()).unwrap()
+}
+
+/// How long this thread has had a processor: what else runs does not count.
+fn worked() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(stat.split(' ').next().unwrap().parse().unwrap())
+}
 
 /// A disk full of log, with records of so many bytes, of which each key has a few.
 fn filled(value: usize, group: usize) -> Sim {
     let disk = Sim::new(SIZE);
-    let mut store = open(&disk).unwrap();
+    let mut store = open(&disk);
     let keys = SIZE * 3 / 10 / (value + 30);
     let bytes = vec![7; value];
     let (mut key, mut batch) = (0_u64, 0);
@@ -41,12 +53,12 @@ fn filled(value: usize, group: usize) -> Sim {
 /// The same bytes, read as a store reads them, and looked at once.
 fn pass(disk: &mut Sim, length: usize) -> Duration {
     let mut bytes = vec![0; 1 << 20];
-    let start = Instant::now();
+    let start = worked();
     for offset in (0..length).step_by(bytes.len()) {
         disk.read(offset as u64, &mut bytes).unwrap();
         black_box(bytes.iter().copied().map(u64::from).sum::<u64>());
     }
-    start.elapsed()
+    worked() - start
 }
 
 #[test]
@@ -57,9 +69,9 @@ fn recovery_beside_a_plain_pass() {
         let mut best = [Duration::MAX; 2];
         let mut figures = None;
         for _ in 0..5 {
-            let start = Instant::now();
-            let store = open(&disk).unwrap();
-            best[1] = best[1].min(start.elapsed());
+            let start = worked();
+            let store = open(&disk);
+            best[1] = best[1].min(worked() - start);
             figures = Some(store.figures());
             let length = store.figures().log as usize;
             drop(store);
