@@ -235,6 +235,11 @@ impl Channel {
         with(|endpoints| endpoints.calls(self.0).client().server_epoch())
     }
 
+    /// Longest request that fits the channel, in bytes.
+    pub fn max_request(self) -> usize {
+        self.entry().layout.max_request()
+    }
+
     /// Its name here.
     pub fn name(self) -> Name {
         self.entry().name

@@ -10,7 +10,7 @@ use atoll_ipc::message::Status;
 use crate::clean::{Cleaner, Trouble, ailment};
 use crate::disk::{Disk, DiskError};
 use crate::error::OpenError;
-use crate::frame::{CLIENT_MAX, Draft, Kind, SECTION, sections};
+use crate::frame::{CLIENT_MAX, Draft, HEAD, Kind, SECTION, sections};
 use crate::index::{Index, for_each};
 use crate::interface::{Ailment, Chunk, Figures, Opened};
 use crate::layout::packed;
@@ -327,10 +327,16 @@ impl<D: Disk> Store<D> {
             store: self.log.superblock.id.map(Word),
             last: Word(known.map_or(0, |known| known.last)),
             room: Word(self.room()),
+            longest: Word(self.longest(client)),
             records: known.map_or(0, |known| known.records),
             bytes: known.map_or(0, |known| known.bytes),
             ailment: self.log.ailment,
         }
+    }
+
+    /// Bytes of the longest batch of a client: what a frame holds beside what it needs itself.
+    fn longest(&self, client: &str) -> u64 {
+        self.log.superblock.area.frame_max() - (HEAD + SECTION + client.len()) as u64
     }
 
     /// Encoded bytes that may still live.
