@@ -249,6 +249,7 @@ mod tests {
             classes: BTreeMap::new(),
             systems: vec![system(1), system(1000)],
             command: None,
+            deaths: Vec::new(),
             peers: peers(),
             failures: Vec::new(),
             bars,

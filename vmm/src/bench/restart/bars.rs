@@ -19,6 +19,9 @@ const ORDINARY: Process = Process { program: Program::Dynamic, way: Way::Fork };
 /// The least that a process can be.
 const LEAST: Process = Process { program: Program::Tiny, way: Way::Vfork };
 
+/// What is held against processes.
+const JUDGED: [(Server, usize); 3] = [(Server::Echo, 0), (Server::Echo, MI), (Server::Kv, MI)];
+
 /// How many times faster than an ordinary process a restart is at least.
 const FASTER: f64 = 3.0;
 /// Most exits of a restart.
@@ -78,12 +81,17 @@ fn find(cases: &[CaseResult], server: Server, dirty: usize) -> Option<&CaseResul
     cases.iter().find(|result| result.case == wanted)
 }
 
-/// Judges all.
-pub(super) fn judge(cases: &[CaseResult], peers: &[PeerResult], exits: &[Exits]) -> Vec<Bar> {
+/// Judges all. An exit to the VMM and back costs `exit_cost` nanoseconds.
+pub(super) fn judge(
+    cases: &[CaseResult],
+    peers: &[PeerResult],
+    exits: &[Exits],
+    exit_cost: Option<f64>,
+) -> Vec<Bar> {
     let ordinary = restarts(peers, ORDINARY);
     let least = restarts(peers, LEAST);
     let mut bars = Vec::new();
-    for (server, dirty) in [(Server::Echo, 0), (Server::Echo, MI), (Server::Kv, MI)] {
+    for (server, dirty) in JUDGED {
         let ours = find(cases, server, dirty).and_then(|result| result.times.as_ref());
         let name = |quantile| {
             let dirty = crate::bench::form::size(dirty);
@@ -121,7 +129,24 @@ pub(super) fn judge(cases: &[CaseResult], peers: &[PeerResult], exits: &[Exits])
         0.0,
         worst_page_faults(cases),
     ));
+    for (server, dirty) in JUDGED {
+        let dirty_text = crate::bench::form::size(dirty);
+        let ours = || since_fault(find(cases, server, dirty)?, exit_cost?, 0.5);
+        bars.push(Bar::new(
+            format!("{server}, {dirty_text} dirty, the request to fault left out: p50"),
+            ORDINARY.to_string(),
+            Side::AtLeast,
+            FASTER,
+            ordinary.and_then(|theirs| Some(at(theirs, 0.5) / ours()?)),
+        ));
+    }
     bars
+}
+
+/// From the fault itself until the first reply. The VMM sees the fault when the guest has left,
+/// which takes no longer than to leave and to come back.
+fn since_fault(result: &CaseResult, exit_cost: f64, quantile: f64) -> Option<f64> {
+    Some(at(result.since_exit.as_ref()?, quantile) + exit_cost)
 }
 
 fn restarts(peers: &[PeerResult], process: Process) -> Option<&Times> {
@@ -176,11 +201,21 @@ mod tests {
         let cases = [case(Server::Echo, 0, &[200; 100], 0.0)];
         let peers = [peer(ORDINARY, &[700; 100]), peer(LEAST, &[150; 100])];
         let exits = [Exits { fault: Fault::Panic, from: Beginning::Checkpoint, exits: 4.0 }];
-        let bars = judge(&cases, &peers, &exits);
+        let bars = judge(&cases, &peers, &exits, None);
         use Verdict::{GoalMet, Missed, NotMeasured};
         assert_eq!(verdicts(&bars[..4]), [GoalMet, GoalMet, Missed, NotMeasured]);
-        assert_eq!(verdicts(&bars[9..]), [Missed, GoalMet]);
+        assert_eq!(verdicts(&bars[9..11]), [Missed, GoalMet]);
         assert!((bars[0].figure.unwrap() - 3.5).abs() < 0.01, "{:?}", bars[0]);
+        assert_eq!(bars[11].verdict, NotMeasured);
+    }
+
+    #[test]
+    fn the_way_of_the_request_can_be_left_out_and_the_exit_cannot() {
+        let whole = case(Server::Kv, MI, &[400; 100], 0.0);
+        let cases = [CaseResult { since_exit: times(&[200; 100]), ..whole }];
+        let peers = [peer(ORDINARY, &[750; 100])];
+        let figure = |exit_cost| judge(&cases, &peers, &[], Some(exit_cost))[13].figure.unwrap();
+        assert!((figure(50.0) - 3.0).abs() < 0.02 && (figure(100.0) - 2.5).abs() < 0.02);
     }
 
     #[test]
@@ -188,14 +223,14 @@ mod tests {
         let mut slow = vec![200; 97];
         slow.extend([9000; 3]);
         let cases = [case(Server::Echo, 0, &slow, 1.0)];
-        let bars = judge(&cases, &[peer(ORDINARY, &[700; 100])], &[]);
+        let bars = judge(&cases, &[peer(ORDINARY, &[700; 100])], &[], None);
         assert_eq!(verdicts(&bars[..2]), [Verdict::GoalMet, Verdict::Missed]);
         assert_eq!(bars[10].verdict, Verdict::Missed);
     }
 
     #[test]
     fn nothing_is_judged_that_was_not_measured() {
-        let bars = judge(&[], &[], &[]);
+        let bars = judge(&[], &[], &[], Some(1.0));
         assert!(bars.iter().all(|bar| bar.verdict == Verdict::NotMeasured && !bar.is_missed()));
     }
 }

@@ -56,7 +56,8 @@ const BOOT_ABOUT: &str = "\
 Measure cold starts: from nothing to the first reply of every domain.
 
 Systems of 1, 10, 100 and 1,000 domains are started, each domain is called once, and one of them is \
-killed; beside them processes are started until their first reply.
+killed; one domain's end is measured alone and among the most, in turns. Beside them processes are \
+started until their first reply.
 
 A bar that is missed does not make the command fail, unless --strict is given.";
 
