@@ -1,10 +1,11 @@
 //! What the control API asks of the nucleus.
 
 use super::{Member, Nucleus, World, residency};
-use crate::control::api::{DomainReport, DomainStatus, SystemStatus};
+use crate::control::api::{DomainReport, DomainStatus, HostKind, SystemStatus};
 use crate::control::{Answer, Refusal, Request};
 use crate::domain::{Cause, CoreError, Names};
 use crate::journal::EventKind;
+use crate::machine::host::Host;
 
 impl Nucleus {
     /// Answers one request of the control API. A client that no longer waits is no concern.
@@ -95,7 +96,7 @@ impl Nucleus {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_micros: self.started.elapsed().as_micros() as u64,
-            host: self.host,
+            host: host_kind(),
             domains: self.members.iter().map(describe).collect(),
         }
     }
@@ -140,4 +141,8 @@ fn describe(member: &Member) -> DomainStatus {
         uptime_micros: member.uptime().as_micros() as u64,
         vcpus: blueprint.plan.vcpus,
     }
+}
+
+fn host_kind() -> HostKind {
+    if Host::has_hardware_virtualisation() { HostKind::Hardware } else { HostKind::Software }
 }

@@ -23,7 +23,6 @@ use super::images::Images;
 use super::sleep::SleepCost;
 use crate::channel::{Attention, ChannelMemory};
 use crate::control::Request;
-use crate::control::api::HostKind;
 use crate::domain::{self, Blueprint, ChannelEnd, Domain, new_event};
 use crate::gateway::{Gateway, Line, Listener};
 use crate::ipc::{Channel, End, Port, Spin, Waiter};
@@ -118,10 +117,8 @@ pub fn assemble(
     let (reports, reported) = mpsc::channel();
     let members = bailouts.mark(assembly.build(&parts, vms, reports)?);
     let supervisor = supervisor(manifest, &members)?;
-    let hardware = Host::has_hardware_virtualisation();
     let nucleus = Nucleus {
         name: manifest.name.to_string(),
-        host: if hardware { HostKind::Hardware } else { HostKind::Software },
         supervisor,
         members,
         notices: Notices::default(),

@@ -133,10 +133,13 @@ pub fn run_with(
         sleep_cost: sleep_cost.clone(),
         host_links,
     };
-    let (nucleus, ends) = assembly::assemble(&manifest, &images, parts, requested)?;
+    let (mut nucleus, ends) = assembly::assemble(&manifest, &images, parts, requested)?;
     let wake = Arc::new(move || signal(&news));
     let handle = ControlHandle::new(requests, wake);
     let stop = Stop { handle: handle.clone(), journal: journal.clone() };
+    // Its domains begin while the control API does. What they report until the event loop runs is
+    // kept for it.
+    nucleus.start();
     let server = Server::start(claim, handle, journal)?;
 
     let result = thread::scope(|scope| {
