@@ -26,6 +26,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::control::Request;
 use crate::control::api::HostKind;
+use crate::disk::Desk;
 use crate::domain::{Cause, Origin, Report};
 use crate::gateway::Gateway;
 use crate::journal::{EventKind, Journal};
@@ -60,6 +61,8 @@ pub struct Nucleus {
     pub post_office: letters::PostOffice,
     /// Its gateways.
     pub gateways: Vec<Rc<RefCell<Gateway>>>,
+    /// Its disks.
+    pub disks: Vec<Desk>,
     /// Who runs.
     pub host_page: Arc<SharedPage<HostPage>>,
     /// Where events go.
