@@ -25,6 +25,7 @@ use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::control::Request;
+use crate::disk::Desk;
 use crate::domain::{Cause, Origin, Report};
 use crate::gateway::Gateway;
 use crate::journal::{EventKind, Journal};
@@ -57,6 +58,8 @@ pub struct Nucleus {
     pub post_office: letters::PostOffice,
     /// Its gateways.
     pub gateways: Vec<Rc<RefCell<Gateway>>>,
+    /// Its disks.
+    pub disks: Vec<Desk>,
     /// Who runs.
     pub host_page: Arc<SharedPage<HostPage>>,
     /// Where events go.

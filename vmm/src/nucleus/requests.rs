@@ -3,6 +3,7 @@
 use super::{Member, Nucleus, World, residency};
 use crate::control::api::{DomainReport, DomainStatus, HostKind, SystemStatus};
 use crate::control::{Answer, Refusal, Request};
+use crate::disk::Desk;
 use crate::domain::{Cause, CoreError, Names};
 use crate::journal::EventKind;
 use crate::machine::host::Host;
@@ -107,6 +108,7 @@ impl Nucleus {
         };
         let gateways = self.gateways.iter().map(|gateway| gateway.borrow());
         let leading_here = gateways.filter(|gateway| gateway.to().domain.to_string() == domain);
+        let disks = self.disks.iter().filter(|disk| disk.domain == member.id());
         Ok(Box::new(DomainReport {
             status: describe(member),
             image_hash: member.domain.blueprint().image.hash().to_string(),
@@ -114,6 +116,7 @@ impl Nucleus {
             exits: member.domain.counters().exits(),
             channels: self.links.report(member.id()),
             gateways: leading_here.map(|gateway| gateway.report()).collect(),
+            disks: disks.map(Desk::report).collect(),
         }))
     }
 }
