@@ -162,7 +162,8 @@ fn fate(change: &Change, reply: Option<&Reply>) -> Fate {
     match reply {
         None => Fate::Unknown,
         Some(reply) if reply.is_restarted() => Fate::Unknown,
-        Some(reply) if reply.is_error("OOM") || reply.is_error("MISCONF") => Fate::Refused,
+        Some(reply) if reply.is_error("MISCONF") => Fate::Refused,
+        Some(Reply::Error(text)) if text.starts_with("ERR the store is full") => Fate::Refused,
         // What is not there cannot be renamed; that the server says so is known, as an answer.
         Some(Reply::Error(text)) if matches!(change, Change::Rename(..)) => {
             assert_eq!(text, "ERR no such key");
