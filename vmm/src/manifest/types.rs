@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use super::memory::MemorySize;
 use super::name::{DomainName, PortName, SystemName};
 use super::source::{Source, Span};
+use super::state::State;
 use super::supervision::Supervision;
 
 /// A system: its domains, the channels between them, and its gateways.
@@ -35,6 +36,8 @@ pub struct Domain {
     pub image: ImageRef,
     /// Its memory; the image's default when absent.
     pub memory: Option<MemorySize>,
+    /// What it keeps when it is restarted; nothing when absent.
+    pub state: Option<State>,
     /// Its number of vCPUs.
     pub vcpus: Vcpus,
     /// What its server is told.
