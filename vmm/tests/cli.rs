@@ -146,6 +146,7 @@ uptime    12.3 s
 restarts  1, after 1 fault
 image     kv 9f2c
 memory    3.1 MiB resident of 256 MiB
+keeps     3 MiB in use of 64 MiB
 cpu       1.2 ms on 1 vCPU
 
 EXIT      COUNT
@@ -229,11 +230,12 @@ fn orders_say_what_was_done_and_stop_waits() {
     let json: Value =
         serde_json::from_str(stdout(&at(&system, &["restart", "kv", "--json"]))).unwrap();
     assert_eq!(json, serde_json::json!({ "domain": "kv", "done": "restarted" }));
+    assert_eq!(stdout(&at(&system, &["reset-state", "kv"])), "emptied kv\n");
     let socket = system.socket.clone();
     let mut stop = vmm(&["stop"]);
     stop.arg("--socket").arg(&socket).stdout(Stdio::piped());
     let child = stop.spawn().unwrap();
-    assert_eq!(system.join(), ["kill kv", "resume echo", "restart kv"]);
+    assert_eq!(system.join(), ["kill kv", "resume echo", "restart kv", "reset the state of kv"]);
     assert_eq!(stdout(&child.wait_with_output().unwrap()), "stopped\n");
     assert!(!socket.exists());
 }

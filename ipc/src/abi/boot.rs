@@ -69,6 +69,9 @@ pub struct BootPage {
     pub resting: AtomicU32,
     /// Zero.
     pub reserved: u32,
+    /// Content hash of the domain's image. Two incarnations with the same one run the same code,
+    /// with everything in the same place.
+    pub image: [u8; 32],
 }
 
 impl BootPage {
@@ -96,6 +99,7 @@ impl BootPage {
             state_len: 0,
             resting: AtomicU32::new(0),
             reserved: 0,
+            image: [0; 32],
         }
     }
 }

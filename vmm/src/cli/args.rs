@@ -46,6 +46,8 @@ pub(super) enum Command {
     Kill(DomainArgs),
     /// Begin a new incarnation of a domain
     Restart(DomainArgs),
+    /// Empty a domain's state region, and begin a new incarnation
+    ResetState(DomainArgs),
     /// Hold a domain
     Pause(DomainArgs),
     /// Let a held domain run

@@ -159,6 +159,7 @@ fn client_code(error: &ClientError) -> ExitCode {
         ClientError::Refused(problem) => match problem.kind {
             ProblemKind::NoSuchDomain
             | ProblemKind::WrongState
+            | ProblemKind::NoState
             | ProblemKind::NoCore
             | ProblemKind::NoSuchLetter
             | ProblemKind::LetterNotWhole

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::control::api::{DomainReport, FaultReport, Frame};
+use crate::control::api::{DomainReport, FaultReport, Frame, StateReport};
 use crate::journal::printable;
 
 use super::args::DomainArgs;
@@ -84,6 +84,9 @@ fn facts(report: &DomainReport, out: &mut dyn Write) -> io::Result<()> {
     )?;
     fact("image", format_args!("{} {}", status.image, report.image_hash), out)?;
     fact("memory", format_args!("{resident} resident of {memory}"), out)?;
+    if let Some(StateReport { bytes, populated_bytes }) = report.state_region {
+        fact("keeps", format_args!("{} in use of {}", size(populated_bytes), size(bytes)), out)?;
+    }
     let vcpus = counted(status.vcpus.into(), "vCPU");
     fact("cpu", format_args!("{} on {vcpus}", duration(status.cpu_micros)), out)
 }

@@ -11,6 +11,7 @@ use super::disks::DiskRule;
 use super::memory::{MemorySize, MemorySizeError};
 use super::name::NameError;
 use super::source::Place;
+use super::state::{OnCrashLoop, StateError};
 use super::supervision::SupervisionRule;
 use super::types::{CpuSet, MaxConnections, Restart, Vcpus, Wait};
 
@@ -125,6 +126,23 @@ pub enum Rule {
     /// Not an amount of memory.
     #[error("`memory`: {0}")]
     Memory(#[from] MemorySizeError),
+    /// Not a size of a state region.
+    #[error("`state`: {0}")]
+    State(StateError),
+    /// No answer to a crash loop.
+    #[error("`state-on-crash-loop` is `{value}`; {}", hint(.nearest, "use", &answers()))]
+    OnCrashLoop {
+        /// As written.
+        value: String,
+        /// The answer that it is most like.
+        nearest: Option<String>,
+    },
+    /// An answer where there is nothing to keep.
+    #[error(
+        "`state-on-crash-loop` says what becomes of a state region, but this domain has none; add \
+         `state = \"64 MiB\"`, or remove it"
+    )]
+    OnCrashLoopWithoutState,
     /// No number of vCPUs.
     #[error("`vcpus` is {value}; use 1 to {max}", max = Vcpus::MAX)]
     Vcpus {
@@ -337,6 +355,10 @@ pub enum Rule {
 
 fn policies() -> Vec<String> {
     words(&Restart::WORDS.map(|(word, _)| word))
+}
+
+fn answers() -> Vec<String> {
+    words(&OnCrashLoop::WORDS.map(|(word, _)| word))
 }
 
 fn ways() -> Vec<String> {

@@ -17,6 +17,7 @@ mod nearest;
 mod read;
 mod refs;
 mod source;
+mod state;
 mod supervision;
 mod table;
 mod types;
@@ -29,6 +30,7 @@ pub use memory::{MemorySize, MemorySizeError};
 pub use name::{DiskName, DomainName, GroupName, NameError, PortName, SystemName};
 pub use nearest::nearest;
 pub use source::Place;
+pub use state::{OnCrashLoop, State, StateError};
 pub use supervision::{
     Backoff, Child, DurationError, Escalation, Group, OnCrash, Policy, PortPolicy, RestartFrom,
     Strategy, Supervision, SupervisionRule,

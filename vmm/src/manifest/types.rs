@@ -11,6 +11,7 @@ use super::disks::Disk;
 use super::memory::MemorySize;
 use super::name::{DiskName, DomainName, PortName, SystemName};
 use super::source::{Source, Span};
+use super::state::State;
 use super::supervision::Supervision;
 
 /// A system: its domains, the channels between them, its gateways and disks.
@@ -38,6 +39,8 @@ pub struct Domain {
     pub image: ImageRef,
     /// Its memory; the image's default when absent.
     pub memory: Option<MemorySize>,
+    /// What it keeps when it is restarted; nothing when absent.
+    pub state: Option<State>,
     /// Its number of vCPUs.
     pub vcpus: Vcpus,
     /// What its server is told.

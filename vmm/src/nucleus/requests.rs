@@ -1,8 +1,8 @@
 //! What the control API asks of the nucleus.
 
 use super::{Member, Nucleus, World, residency};
-use crate::control::api::{DomainReport, DomainStatus, HostKind, SystemStatus};
-use crate::control::{Answer, Refusal, Request};
+use crate::control::api::{DomainReport, DomainStatus, HostKind, StateReport, SystemStatus};
+use crate::control::{Answer, Operation, Refusal, Request};
 use crate::disk::Desk;
 use crate::domain::{Cause, CoreError, Names};
 use crate::journal::EventKind;
@@ -32,7 +32,10 @@ impl Nucleus {
                 drop(answer.send(result));
             }
             Request::Restart { domain, answer } => {
-                drop(answer.send(self.restart(&domain)));
+                drop(answer.send(self.restart(&domain, false)));
+            }
+            Request::ResetState { domain, answer } => {
+                drop(answer.send(self.restart(&domain, true)));
             }
             Request::Pause { domain, answer } => {
                 drop(answer.send(find(members, &domain).and_then(Member::pause)));
@@ -61,9 +64,14 @@ impl Nucleus {
         }
     }
 
-    fn restart(&mut self, domain: &str) -> Result<(), Refusal> {
+    /// Begins a new incarnation, `afresh` with an empty state region.
+    fn restart(&mut self, domain: &str, afresh: bool) -> Result<(), Refusal> {
         let member = find(&mut self.members, domain)?;
-        member.may_restart()?;
+        if afresh {
+            member.forget_state()?;
+        } else {
+            member.may_restart(Operation::Restart)?;
+        }
         let number = member.id() as usize;
         let now = self.now();
         // A system that ends says so itself.
@@ -112,6 +120,7 @@ impl Nucleus {
         Ok(Box::new(DomainReport {
             status: describe(member),
             image_hash: member.domain.blueprint().image.hash().to_string(),
+            state_region: state_region(member),
             last_fault: member.history.last().cloned(),
             exits: member.domain.counters().exits(),
             channels: self.links.report(member.id()),
@@ -126,6 +135,13 @@ fn find<'m>(members: &'m mut [Member], name: &str) -> Result<&'m mut Member, Ref
         Some(at) => Ok(&mut members[at]),
         None => Err(Refusal::no_such_domain(name, members.iter().map(Member::name))),
     }
+}
+
+fn state_region(member: &Member) -> Option<StateReport> {
+    let state = member.domain.blueprint().state.as_ref()?;
+    // A host that does not tell how much is in use is no reason to show nothing.
+    let populated_bytes = state.populated_bytes().unwrap_or_default();
+    Some(StateReport { bytes: state.size(), populated_bytes })
 }
 
 fn describe(member: &Member) -> DomainStatus {

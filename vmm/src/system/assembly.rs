@@ -30,10 +30,11 @@ use crate::gateway::{Gateway, Line, Listener};
 use crate::ipc::{Channel, End, Port, Spin, Waiter};
 use crate::journal::Journal;
 use crate::machine::host::Host;
+use crate::machine::kept::KeptMemory;
 use crate::machine::plan::Plan;
 use crate::machine::shared_page::SharedPage;
 use crate::machine::vm::Vm;
-use crate::manifest::{self, DomainName, Manifest, OnCrash, PortRef, Wait};
+use crate::manifest::{self, DomainName, Manifest, OnCrash, OnCrashLoop, PortRef, Wait};
 use crate::nucleus::letters::{PostOffice, Sender};
 use crate::nucleus::{Link, Links, Member, Notices, Nucleus, Party, Watchdog};
 use crate::supervisor::Supervisor;
@@ -472,11 +473,15 @@ impl Draft<'_> {
             .memory
             .map_or_else(|| self.image.default_memory().max(least), manifest::MemorySize::bytes);
         let processors = self.processors();
+        let state = self.config.state;
+        let kept = state.map(|state| KeptMemory::new(state.size.bytes()).map(Arc::new));
         Ok(Blueprint {
             system,
             name: self.name.to_abi(),
             id: self.id,
             plan: Plan::new(&self.image, memory, vcpus)?,
+            state: kept.transpose()?,
+            drops_state: state.is_some_and(|state| state.on_crash_loop == OnCrashLoop::Drop),
             image: self.image,
             spin_ns: match self.config.wait {
                 Wait::Adaptive if groups.must_not_spin(&processors) => 0,

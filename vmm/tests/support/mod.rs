@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use atoll_vmm::control::api::{
     Aftermath, ChannelReport, ChannelRole, DiskLatency, DiskReport, DomainReport, DomainState,
     DomainStatus, FaultKind, FaultReport, Frame, GatewayReport, Hex, HostKind, Registers,
-    SystemStatus,
+    StateReport, SystemStatus,
 };
 use atoll_vmm::control::{
     Claim, ControlHandle, LetterRequest, Operation, Refusal, Request, Server,
@@ -94,6 +94,9 @@ impl Nucleus {
                 Request::Restart { domain, answer } => {
                     drop(answer.send(self.order(Operation::Restart, &domain)));
                 }
+                Request::ResetState { domain, answer } => {
+                    drop(answer.send(self.order(Operation::ResetState, &domain)));
+                }
                 Request::Pause { domain, answer } => {
                     drop(answer.send(self.order(Operation::Pause, &domain)));
                 }
@@ -121,7 +124,7 @@ impl Nucleus {
         let allowed = match operation {
             Operation::Pause => !paused,
             Operation::Resume => paused,
-            Operation::Kill | Operation::Restart => true,
+            Operation::Kill | Operation::Restart | Operation::ResetState => true,
         };
         if !allowed {
             return Err(Refusal::WrongState {
@@ -191,6 +194,7 @@ pub fn report(name: &str) -> DomainReport {
     DomainReport {
         status: domain(name, if kv { DomainState::Running } else { DomainState::Paused }),
         image_hash: "9f2c".into(),
+        state_region: kv.then_some(StateReport { bytes: 64 << 20, populated_bytes: 3 << 20 }),
         last_fault: kv.then(fault),
         exits: [("wait".to_owned(), 120), ("doorbell".to_owned(), 7)].into(),
         channels: vec![ChannelReport {

@@ -15,5 +15,5 @@ pub use fault::{FaultKind, FaultReport, FaultSummary, Frame, Registers};
 pub use hex::{Hex, HexError};
 pub use letter::{DeadLetter, DeadLetterLine, HexBytes, Replay};
 pub use problem::{Problem, ProblemKind};
-pub use report::{ChannelReport, ChannelRole, DomainReport, GatewayReport};
+pub use report::{ChannelReport, ChannelRole, DomainReport, GatewayReport, StateReport};
 pub use status::{DomainState, DomainStatus, HostKind, SystemStatus};

@@ -27,7 +27,7 @@ use super::history::History;
 use super::links::Links;
 use crate::control::api::DomainState;
 use crate::domain::{Cause, Domain, DomainError, Origin, Snapshot};
-use crate::journal::Journal;
+use crate::journal::{EventKind, Journal};
 use crate::supervisor::{End, Supervisor};
 
 pub use notices::{Notice, Notices};
@@ -137,6 +137,8 @@ pub struct Member {
     broken: bool,
     /// Its last incarnation ended in a fault.
     failed: bool,
+    /// Its next incarnation is to find its state region empty.
+    afresh: bool,
     /// When to ask again whether it may have a licence.
     probation: Option<Instant>,
     /// Its supervisor domain is told when it has failed.
@@ -157,6 +159,7 @@ impl Member {
             next_ticket: 0,
             broken: false,
             failed: false,
+            afresh: false,
             probation: None,
             is_ward: false,
         }
@@ -259,8 +262,13 @@ impl Member {
         if epoch > 1 {
             world.links.restart(self.id(), epoch);
         }
+        let afresh = std::mem::take(&mut self.afresh);
+        if afresh {
+            let event = EventKind::DomainStateEmptied { epoch: epoch.into() };
+            world.journal.event(Some(self.name()), event);
+        }
         self.phase = Phase::Starting { doomed: None };
-        self.domain.start(epoch, origin);
+        self.domain.start(epoch, origin, afresh);
     }
 
     fn rebuild(&mut self) -> Result<(), DomainError> {
