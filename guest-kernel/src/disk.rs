@@ -11,6 +11,10 @@
 //! durable. Offsets and lengths are multiples of [`Description::block`]; what is not, or reaches
 //! beyond the disk, is [`IpcError::Rejected`].
 //!
+//! At most [`CALLS_MAX`](atoll_ipc::calls::CALLS_MAX) are under way at a time: one more waits for the
+//! service, but not for their user. It is refused as [`IpcError::Full`] if all of them have ended and
+//! were not finished.
+//!
 //! Nothing here has a deadline. The disk service is a part of the VMM: it answers when the host's
 //! disk does, and dies with all domains.
 
