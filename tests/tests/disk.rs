@@ -17,7 +17,7 @@ const PIECE: u64 = 4096;
 /// A domain with a disk of 16 MiB, with more lines for the disk.
 fn manifest(more: &str) -> String {
     format!(
-        "name = \"disk\"\n[domains.scribe]\nimage = \"scribe\"\nbackoff-first = \"1 ms\"\n\
+        "name = \"disk\"\n[domains.scribe]\nimage = \"scribe\"\nbackoff-cap = \"1 ms\"\nbackoff-first = \"1 ms\"\n\
          [[gateways]]\nlisten = \"unix:{{dir}}/lines\"\nto = \"scribe:lines\"\n\
          [disks.log]\nfile = \"log.disk\"\nsize = \"16 MiB\"\ndomain = \"scribe\"\n{more}\n"
     )
