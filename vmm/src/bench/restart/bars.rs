@@ -38,6 +38,8 @@ pub struct Bar {
     pub side: Side,
     /// What must be reached.
     pub must: f64,
+    /// What should be; None if that is no more than what must be.
+    pub goal: Option<f64>,
     /// What was; None if it was not measured.
     pub figure: Option<f64>,
     /// What follows.
@@ -53,21 +55,35 @@ impl Bar {
         must: f64,
         figure: Option<f64>,
     ) -> Self {
-        let holds = figure.map(|figure| match side {
-            Side::AtMost => figure <= must,
-            Side::AtLeast => figure >= must,
-        });
-        let verdict = match holds {
+        let verdict = match figure.map(|figure| reaches(figure, side, must)) {
             None => Verdict::NotMeasured,
             Some(true) => Verdict::GoalMet,
             Some(false) => Verdict::Missed,
         };
-        Self { what: what.into(), reference: reference.into(), side, must, figure, verdict }
+        let (what, reference) = (what.into(), reference.into());
+        Self { what, reference, side, must, goal: None, figure, verdict }
+    }
+
+    /// The same with a goal beyond what must be.
+    pub(in crate::bench) fn with_goal(self, goal: f64) -> Self {
+        let falls_short = self.figure.is_some_and(|figure| !reaches(figure, self.side, goal));
+        let verdict = match self.verdict {
+            Verdict::GoalMet if falls_short => Verdict::MustMet,
+            verdict => verdict,
+        };
+        Self { goal: Some(goal), verdict, ..self }
     }
 
     /// Whether it was measured, and does not hold.
     pub fn is_missed(&self) -> bool {
         self.verdict == Verdict::Missed
+    }
+}
+
+fn reaches(figure: f64, side: Side, limit: f64) -> bool {
+    match side {
+        Side::AtMost => figure <= limit,
+        Side::AtLeast => figure >= limit,
     }
 }
 
@@ -194,6 +210,16 @@ mod tests {
 
     fn verdicts(bars: &[Bar]) -> Vec<Verdict> {
         bars.iter().map(|bar| bar.verdict).collect()
+    }
+
+    #[test]
+    fn a_goal_is_beyond_what_must_be() {
+        let verdict = |side, figure| Bar::new("", "", side, 1.0, figure).with_goal(1.5).verdict;
+        use Verdict::{GoalMet, Missed, MustMet, NotMeasured};
+        let at_least = [Some(0.9), Some(1.2), Some(1.5), None];
+        let found = at_least.map(|figure| verdict(Side::AtLeast, figure));
+        assert_eq!(found, [Missed, MustMet, GoalMet, NotMeasured]);
+        assert_eq!(verdict(Side::AtMost, Some(1.2)), Missed);
     }
 
     #[test]
