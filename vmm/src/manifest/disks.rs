@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use atoll_ipc::abi::layout::PAGE;
 use atoll_ipc::channel::Layout;
@@ -256,11 +256,11 @@ fn bytes(text: &str) -> Result<u64, DiskSizeError> {
 fn take_file(
     files: &mut HashMap<PathBuf, (DiskName, Span)>,
     disk: DiskName,
-    file: &PathBuf,
+    file: &Path,
     span: Span,
     problems: &mut Problems,
 ) {
-    match files.entry(file.clone()) {
+    match files.entry(file.to_owned()) {
         Entry::Vacant(free) => {
             free.insert((disk, span));
         }
