@@ -163,7 +163,7 @@ DISK   SIZE    FILE  READS  WRITES  WRITTEN  SYNCS  BATCH  MOST  FAILED
 log   1 GiB  64 MiB      4      10   40 KiB      4    2.5     5       2
 log: /srv/log.disk, 3 MiB on the host, channel disk, fdatasync
   the host had no room for 2 of its requests
-  durable writes: p50 130 us, p90 150 us, p99 2.1 ms, max 4 ms
+  durable writes: p50 130 us, p90 150 us, p99 2.1 ms, max 4.0 ms
   log 5 MiB
   live 60%
 
