@@ -1,7 +1,6 @@
 //! Durability: what kv has acknowledged is there after any death, of kv, of its store, or of the VMM,
 //! and nothing is there that was never asked for.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -80,8 +79,11 @@ enum Victim {
     Vmm,
 }
 
-/// Between two deaths: long enough for some work, short enough to hit a start.
-const CALM: Range<u64> = 0..60;
+/// Longest time between two deaths, in milliseconds: enough for some work, little enough to hit a
+/// start.
+fn calm() -> u64 {
+    rounds(60, 1500) as u64
+}
 
 /// Lets clients work while one after the other dies, at any moment, and judges what is there.
 fn kill_under_load(deaths: usize, victims: &[Victim]) -> Tally {
@@ -96,7 +98,7 @@ fn kill_under_load(deaths: usize, victims: &[Victim]) -> Tally {
             clients.map(|ledger| scope.spawn(|| work(ledger, &address, &is_over))).collect();
         for _ in 0..deaths {
             // Any moment will do, so it is one of the clock's.
-            thread::sleep(Duration::from_millis(CALM.start + chance.below(CALM.end)));
+            thread::sleep(Duration::from_millis(chance.below(calm())));
             match victims[chance.below(victims.len() as u64) as usize] {
                 Victim::Kv => drop(system.http("POST", "/v1/domains/kv/kill")),
                 Victim::Store => drop(system.http("POST", "/v1/domains/store/kill")),
