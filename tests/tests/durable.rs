@@ -89,6 +89,8 @@ fn calm() -> u64 {
 fn kill_under_load(deaths: usize, victims: &[Victim]) -> Tally {
     let system = System::start_at(place());
     let address = address(system.place());
+    // The store is made first; deaths of the VMM within that are tried at each write elsewhere.
+    assert_eq!(connect_in_time(&address).ask("DBSIZE"), Reply::Integer(0));
     let is_over = AtomicBool::new(false);
     let mut chance = Chance::new(deaths as u64);
     let (system, mut ledgers) = thread::scope(|scope| {
