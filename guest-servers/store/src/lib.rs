@@ -16,6 +16,7 @@ mod clean;
 mod disk;
 mod error;
 mod frame;
+pub mod group;
 mod index;
 pub mod interface;
 mod layout;

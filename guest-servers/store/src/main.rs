@@ -19,18 +19,16 @@ extern crate alloc;
 
 #[path = "guest/disk.rs"]
 mod disk;
-#[path = "guest/group.rs"]
-mod group;
 
 use alloc::format;
 use core::time::Duration;
 
 use atoll::clock::Instant;
 use atoll::disk::Disk;
-use atoll::{boot, heap, ipc};
+use atoll::{Message, Port, boot, heap, ipc};
 use disk::Lent;
 use store::interface::Store as Protocol;
-use store::{Options, Progress, Store, Trouble};
+use store::{Options, Progress, Store, Trouble, group};
 
 atoll::server! {
     name: "store",
@@ -40,6 +38,9 @@ atoll::server! {
 
 /// Time between two words of progress, and between two notes to the disk.
 const PERIOD: Duration = Duration::from_secs(1);
+
+/// Most batches of a group. A channel has 64 requests in service at most.
+const GROUP_MAX: usize = 256;
 
 /// Memory that is not for keys: frames, windows, messages, the heap's fragments.
 const OTHER_MEMORY: usize = 40 << 20;
@@ -62,7 +63,7 @@ fn main() -> u32 {
         let until = if has_more { Some(Instant::now()) } else { note_due };
         match ipc::receive_any(&[STORE], until) {
             Some((port, message)) => {
-                group::serve(&mut store, port, message);
+                serve(&mut store, port, message);
                 note_due = note_due.or_else(|| Some(Instant::now().after(PERIOD)));
                 is_idle = false;
             }
@@ -73,6 +74,16 @@ fn main() -> u32 {
             note_due = None;
         }
     }
+}
+
+/// Serves a message, and those that wait behind it.
+fn serve(store: &mut Store<Lent>, port: Port, message: Message) {
+    group::serve(store, (message.sender(), message), |waiting| {
+        // A server that is asked to end does so when it looks for messages; these are answered first.
+        let is_over = waiting >= GROUP_MAX || boot::is_stopping();
+        let message = if is_over { None } else { port.receive_until(Instant::now()) }?;
+        Some((message.sender(), message))
+    });
 }
 
 /// Opens the store, and says how far that has come.

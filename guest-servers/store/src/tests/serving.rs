@@ -1,15 +1,70 @@
 //! The interface's operations, as a client in another domain meets them.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::vec;
 use std::vec::Vec;
 
-use atoll_ipc::interface::{Bytes, Word};
+use atoll_ipc::interface::{Answerable, Bytes, Payload, Word, arguments};
 use atoll_ipc::message::Status;
 
 use super::sim::Sim;
 use super::{SMALL, encoded, loaded, open, put};
-use crate::interface::{Committed, StoreServer};
-use crate::{Added, Space};
+use crate::interface::{Committed, Opened, StoreServer};
+use crate::{Added, Space, group};
+
+/// An answer: the number of its message, its status, its payload.
+type Answered = (usize, Status, Vec<u8>);
+
+/// A message, whose answer is put on a list with the number that it has.
+struct Asked {
+    number: usize,
+    operation: u16,
+    payload: Vec<u8>,
+    answers: Rc<RefCell<Vec<Answered>>>,
+}
+
+impl Answerable for Asked {
+    fn operation(&self) -> u16 {
+        self.operation
+    }
+
+    fn with_payload<T>(&self, read: impl FnOnce(&[u8]) -> T) -> T {
+        read(&self.payload)
+    }
+
+    fn answer(self, status: Status, reply: Payload<'_>) {
+        self.answers.borrow_mut().push((self.number, status, bytes_of(Some(reply))));
+    }
+}
+
+fn bytes_of(payload: Option<Payload<'_>>) -> Vec<u8> {
+    let payload = payload.expect("it has an encoding");
+    let mut bytes = vec![0; payload.len()];
+    match payload {
+        Payload::Bytes(payload) => bytes.copy_from_slice(payload),
+        Payload::Encode { encode, .. } => encode(&mut bytes),
+    }
+    bytes
+}
+
+/// Serves messages that wait at the same time, each an operation and its arguments; returns their
+/// answers as they come, each with its message's number.
+fn served(store: &mut crate::Store<Sim>, messages: &[(u16, Vec<u8>)]) -> Vec<Answered> {
+    let answers: Rc<RefCell<Vec<_>>> = Rc::default();
+    let mut asked = messages.iter().enumerate().map(|(number, (operation, payload))| {
+        let (operation, payload, answers) = (*operation, payload.clone(), Rc::clone(&answers));
+        ("kv", Asked { number, operation, payload, answers })
+    });
+    let first = asked.next().expect("a message");
+    group::serve(store, first, |_| asked.next());
+    answers.take()
+}
+
+/// A request to commit, as it is sent.
+fn commit(number: u64, records: &[u8]) -> (u16, Vec<u8>) {
+    (2, atoll_ipc::interface::encoded(&(Word(number), Bytes(records)), bytes_of))
+}
 
 #[test]
 fn each_client_has_a_space_of_its_own() {
@@ -66,6 +121,21 @@ fn batches_that_wait_share_a_write() {
     assert_eq!(store.add("kv", 2, &records), Ok(Added::Done), "again, afterwards");
     let figures = store.figures();
     assert_eq!((figures.batches, figures.writes, figures.records), (3, 1, 2));
+}
+
+#[test]
+fn whoever_opens_hears_of_the_batches_before() {
+    let disk = Sim::new(SMALL);
+    let mut store = open(&disk).unwrap();
+    let records = encoded(&[put(b"key", b"value")]);
+    let writes = disk.writes();
+    let messages = [commit(1, &records), commit(2, &records), (1, vec![]), commit(3, &records)];
+    let answers = served(&mut store, &messages);
+    assert_eq!(answers.iter().map(|answer| answer.0).collect::<Vec<_>>(), [0, 1, 2, 3]);
+    assert!(answers.iter().all(|answer| answer.1 == Status::Ok), "{answers:?}");
+    let opened: Opened = arguments(&answers[2].2).unwrap();
+    assert_eq!((opened.last, opened.records), (Word(2), 1));
+    assert_eq!(disk.writes(), writes + 2);
 }
 
 #[test]
