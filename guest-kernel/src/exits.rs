@@ -2,7 +2,7 @@
 
 use core::arch::asm;
 
-use atoll_ipc::abi::{Control, TEXT_MAX, ports};
+use atoll_ipc::abi::{Control, DEAF, TEXT_MAX, ports};
 use atoll_ipc::sync::{AtomicU64, Ordering::Relaxed};
 use atoll_ipc::words;
 
@@ -44,14 +44,16 @@ fn out(port: u16) {
     unsafe { asm!("out dx, al", in("dx") port, in("al") 0u8, options(nostack, preserves_flags)) }
 }
 
-/// Rings the doorbells in `kick`, then sleeps until kicked or for `wait_ns` nanoseconds.
-pub fn wait(kick: [u64; 4], wait_ns: u64) {
+/// Rings the doorbells in `kick`, then sleeps until kicked or for `wait_ns` nanoseconds; and, if
+/// `heeds_clients`, not while one of them wants attention.
+pub fn wait(kick: [u64; 4], wait_ns: u64, heeds_clients: bool) {
     crate::state::refuse_amid_edit();
     let control = control();
     for (word, bits) in control.kick.iter().zip(kick) {
         word.store(bits, Relaxed);
     }
     control.wait_ns.store(wait_ns, Relaxed);
+    control.status.store(if heeds_clients { 0 } else { DEAF }, Relaxed);
     out(ports::WAIT);
 }
 

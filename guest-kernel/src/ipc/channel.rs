@@ -481,6 +481,8 @@ struct ForAnswer {
 impl Awaited for ForAnswer {
     type Found = Result<Answer, IpcError>;
 
+    const HEEDS_CLIENTS: bool = false;
+
     #[inline]
     fn peek(&self, endpoints: &mut Endpoints) -> bool {
         endpoints.calls(self.channel.0).has_news()
@@ -513,6 +515,8 @@ struct ForRoom<F> {
 
 impl<T, F: FnMut(&mut Endpoints) -> Result<T, IpcError>> Awaited for ForRoom<F> {
     type Found = Result<T, IpcError>;
+
+    const HEEDS_CLIENTS: bool = false;
 
     fn peek(&self, _: &mut Endpoints) -> bool {
         // The server frees room when it reads; its position costs a cache miss, so look rarely.

@@ -364,6 +364,8 @@ struct ForRoom<F> {
 impl<T, F: FnMut(&mut Endpoints) -> Result<T, IpcError>> Awaited for ForRoom<F> {
     type Found = Result<T, IpcError>;
 
+    const HEEDS_CLIENTS: bool = false;
+
     fn peek(&self, _: &mut Endpoints) -> bool {
         // What the client has released costs a cache miss to learn, so look rarely.
         false

@@ -153,6 +153,8 @@ impl ForMessage<'_> {
 impl Awaited for ForMessage<'_> {
     type Found = (Port, Event);
 
+    const HEEDS_CLIENTS: bool = true;
+
     #[inline]
     fn peek(&self, endpoints: &mut Endpoints) -> bool {
         self.ports.iter().any(|port| {

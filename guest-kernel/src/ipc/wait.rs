@@ -24,6 +24,10 @@ pub(super) trait Awaited {
     /// What it finds.
     type Found;
 
+    /// Whether clients that want attention may bring it. If not, they do not disturb its sleep: it
+    /// would go on and on, in vain, where a client waits for one who waits for something else.
+    const HEEDS_CLIENTS: bool;
+
     /// The cheapest look: whether [`Awaited::look`] may find something.
     fn peek(&self, endpoints: &mut Endpoints) -> bool;
 
@@ -92,7 +96,7 @@ fn wait_long<A: Awaited>(
         // The last look may have given room to a peer that has restarted.
         owed = owed.or(&endpoints.take_kicks());
         let longest = left.map_or(FOREVER, |left| left.as_nanos() as u64);
-        exits::wait(owed.words(), longest);
+        exits::wait(owed.words(), longest, A::HEEDS_CLIENTS);
         owed = ChannelSet::EMPTY;
         awaited.declare_awake(endpoints);
         if let Some(found) = awaited.look(endpoints) {
@@ -171,6 +175,6 @@ pub(super) fn ring_if_due(endpoints: &Endpoints, channel: usize) {
 pub fn sleep_until(deadline: Instant) {
     while Instant::now() < deadline {
         let kicks = with(Endpoints::take_kicks);
-        exits::wait(kicks.words(), deadline.since(Instant::now()).as_nanos() as u64);
+        exits::wait(kicks.words(), deadline.since(Instant::now()).as_nanos() as u64, false);
     }
 }

@@ -10,6 +10,10 @@ pub const TEXT_MAX: usize = 2048;
 /// [`Control::wait_ns`] of a wait without a deadline.
 pub const FOREVER: u64 = u64::MAX;
 
+/// [`Control::status`] of a wait for anything but messages: a channel that wants attention does not
+/// end it, and does not keep the vCPU from its sleep.
+pub const DEAF: u32 = 1;
+
 /// One vCPU's control page.
 #[repr(C, align(4096))]
 #[derive(Debug)]
@@ -22,6 +26,7 @@ pub struct Control {
     /// For WAIT: channels whose doorbell is to be rung first, a bit each.
     pub kick: [AtomicU64; CHANNELS_MAX as usize / 64],
     /// For EXIT: the status; 0 is success. For COMPLAIN: the channel. For READY: 0 for a checkpoint.
+    /// For WAIT: [`DEAF`], or 0.
     pub status: AtomicU32,
     /// For LOG: the level, 1 (error) to 5 (trace).
     pub level: AtomicU32,

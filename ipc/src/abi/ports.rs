@@ -3,7 +3,7 @@
 //! | port | written by | meaning |
 //! |---|---|---|
 //! | [`FAULT`] | ring 0 | an exception stub reports; the frame is on the ring-0 stack |
-//! | [`WAIT`] | ring 3 | ring the doorbells in [`Control::kick`], then sleep until kicked or until [`Control::wait_ns`] have passed |
+//! | [`WAIT`] | ring 3 | ring the doorbells in [`Control::kick`], then sleep until kicked or until [`Control::wait_ns`] have passed; unless [`Control::status`] is [`DEAF`], also until a channel wants attention ([`Ready`]) |
 //! | [`EXIT`] | ring 3 | the server ends, with [`Control::status`] |
 //! | [`PANIC`] | ring 3 | the server gives up; [`Control::text`] says why |
 //! | [`LOG`] | ring 3 | a console line: [`Control::text`], at [`Control::level`] |
@@ -17,6 +17,8 @@
 //! [`Control::wait_ns`]: super::Control::wait_ns
 //! [`Control::status`]: super::Control::status
 //! [`Control::text`]: super::Control::text
+//! [`DEAF`]: super::DEAF
+//! [`Ready`]: crate::ready::Ready
 //! [`Control::level`]: super::Control::level
 
 /// An exception stub reports. Below 256, so that the stub needs no register to name it.

@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use atoll_ipc::abi::FOREVER;
+use atoll_ipc::abi::{DEAF, FOREVER};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::time::TimeSpec;
@@ -32,7 +32,8 @@ impl VcpuThread {
         }
         let asleep = Asleep::enter(&self.shared.blueprint);
         // A client that came before it was told asleep did not kick.
-        if self.index != 0 || !self.shared.blueprint.ready.is_raised() {
+        let heeds_clients = self.index == 0 && control.status.load(Relaxed) != DEAF;
+        if !heeds_clients || !self.shared.blueprint.ready.is_raised() {
             self.sleep(control.wait_ns.load(Relaxed));
         }
         drop(asleep);
