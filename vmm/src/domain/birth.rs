@@ -1,5 +1,5 @@
 //! The making of a vCPU, by the thread that will run it, while the domain's memory is made by
-//! another.
+//! another; or the taking of one that KVM has made before.
 
 use std::sync::Arc;
 

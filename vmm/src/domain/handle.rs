@@ -128,14 +128,13 @@ impl Domain {
     /// If the host lacks something for it.
     pub fn new(
         host: &Arc<Host>,
-        vm: Vm,
+        vm: Arc<Vm>,
         blueprint: Blueprint,
         journal: &Arc<Journal>,
         line: &Line,
     ) -> Result<Self, DomainError> {
         let domain = blueprint.name.as_str().to_owned();
         let failed = |cause| DomainError::Machine { domain: domain.clone(), cause };
-        let vm = Arc::new(vm);
         let births = (0..blueprint.plan.vcpus).map(|vcpu| Birth::of(host, &vm, &blueprint, vcpu));
         // The vCPUs are made while the memory is.
         let seats: Vec<_> = births
@@ -154,7 +153,7 @@ impl Domain {
     pub fn rebuild(&self) -> Result<Self, DomainError> {
         let Shared { host, blueprint, journal, .. } = &*self.shared;
         let failed = |cause| DomainError::Machine { domain: blueprint.name.to_string(), cause };
-        let vm = Vm::new(host).map_err(failed)?;
+        let vm = Vm::new(host).map(Arc::new).map_err(failed)?;
         Self::new(host, vm, blueprint.clone(), journal, &self.line)
     }
 

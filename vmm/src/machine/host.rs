@@ -1,12 +1,14 @@
 //! `/dev/kvm`: whether it can be used, and what it can do.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES};
+use kvm_bindings::{CpuId, kvm_cpuid_entry2};
 use kvm_ioctls::{Cap, Kvm, VmFd};
 
 use super::MachineError;
+use super::features;
+use super::vm::Vm;
 
 /// What KVM must be able to do.
 pub(crate) const NEEDED: [(Cap, &str); 5] = [
@@ -24,7 +26,7 @@ const CREATE_TRIES: usize = 5;
 #[derive(Debug)]
 pub struct Host {
     kvm: Kvm,
-    cpuid: OnceLock<Result<CpuId, kvm_ioctls::Error>>,
+    features: OnceLock<Vec<kvm_cpuid_entry2>>,
     stock: Mutex<Stock>,
 }
 
@@ -34,7 +36,7 @@ pub struct Host {
 /// while there are few.
 #[derive(Debug, Default)]
 struct Stock {
-    made: Vec<VmFd>,
+    made: Vec<Arc<Vm>>,
     /// How many more are to be made.
     wanted: usize,
 }
@@ -53,7 +55,7 @@ impl Host {
         if let Some((_, what)) = NEEDED.iter().find(|(cap, _)| !kvm.check_extension(*cap)) {
             return Err(MachineError::Lacks { what });
         }
-        Ok(Self { kvm, cpuid: OnceLock::new(), stock: Mutex::default() })
+        Ok(Self { kvm, features: OnceLock::new(), stock: Mutex::default() })
     }
 
     /// The same for a system of so many domains, whose VMs are made by [`Host::get_ready`].
@@ -69,10 +71,23 @@ impl Host {
     /// Does what the domains need of KVM, which takes as long as everything else that they do: so
     /// it is worth a thread. What fails fails again when it is needed, and is told then.
     pub fn get_ready(&self) {
-        // The features are needed for the first vCPU, which needs a VM before.
-        self.add_to_stock();
-        let _ = self.cpuid();
+        self.make_first();
         while self.add_to_stock() {}
+    }
+
+    /// The first VM comes with a vCPU: a system of one domain waits for nothing else as long. Who
+    /// wants the VM or the vCPU while it is made waits for it, and does not make another.
+    fn make_first(&self) {
+        let mut stock = self.stock();
+        if stock.wanted == 0 {
+            return;
+        }
+        let Ok(vm) = Vm::new(self).map(Arc::new) else { return };
+        stock.wanted -= 1;
+        vm.make_first_vcpu(self, || {
+            stock.made.push(vm.clone());
+            drop(stock);
+        });
     }
 
     /// Makes one of the VMs that are wanted; returns whether it did.
@@ -80,7 +95,7 @@ impl Host {
         if !self.takes_on_one() {
             return false;
         }
-        let made = self.make_vm();
+        let made = Vm::new(self).map(Arc::new);
         let is_made = made.is_ok();
         self.stock().made.extend(made);
         is_made
@@ -102,33 +117,38 @@ impl Host {
         &self.kvm
     }
 
-    /// What vCPUs are told of their processor. KVM is asked once: in a virtual machine it asks the
-    /// hypervisor below for each line of it.
+    /// What vCPUs are told of their [processor](features), which is asked once.
     ///
     /// # Errors
-    /// If KVM does not tell.
-    pub fn cpuid(&self) -> Result<&CpuId, MachineError> {
-        let cpuid = self.cpuid.get_or_init(|| self.kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES));
-        let failed = MachineError::kvm("name the processor's features");
-        cpuid.as_ref().map_err(|error| failed(*error))
+    /// If there is no memory for the list.
+    pub(super) fn cpuid(&self) -> Result<CpuId, MachineError> {
+        let told = self.features.get_or_init(features::of_this_processor);
+        CpuId::from_entries(told).map_err(|error| MachineError::Memory {
+            what: "the features of a vCPU",
+            cause: io::Error::other(format!("{error:?}")),
+        })
     }
 
     /// A VM: one of those that were made before, or else a new one.
     ///
     /// # Errors
     /// If KVM refuses.
-    pub fn create_vm(&self) -> Result<VmFd, MachineError> {
+    pub fn vm(&self) -> Result<Arc<Vm>, MachineError> {
         let made = self.stock().made.pop();
         made.map_or_else(
             || {
                 self.takes_on_one();
-                self.make_vm()
+                Vm::new(self).map(Arc::new)
             },
             Ok,
         )
     }
 
-    fn make_vm(&self) -> Result<VmFd, MachineError> {
+    /// A new VM, empty.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub(super) fn create_vm(&self) -> Result<VmFd, MachineError> {
         let mut tries = 0;
         loop {
             tries += 1;

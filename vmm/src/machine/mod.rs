@@ -7,6 +7,7 @@
 //! | file | what |
 //! |---|---|
 //! | [`host`] | `/dev/kvm` and what kind it is |
+//! | `features` | what vCPUs are told of their processor |
 //! | [`plan`] | where a domain's parts lie |
 //! | [`tables`] | page tables |
 //! | [`descriptors`] | GDT, IDT, TSS |
@@ -26,6 +27,7 @@ pub mod descriptors;
 mod error;
 pub mod exit;
 pub mod extents;
+mod features;
 pub mod host;
 pub mod interrupt;
 pub mod kept;

@@ -5,7 +5,10 @@ use kvm_bindings::{
 };
 use kvm_ioctls::VcpuFd;
 
+mod blank;
 mod page;
+
+pub use blank::Blank;
 
 use super::MachineError;
 use super::descriptors::{self, RFLAGS};
@@ -30,10 +33,11 @@ struct State {
 }
 
 impl State {
-    fn read(fd: &VcpuFd) -> Result<Self, MachineError> {
+    /// Of a vCPU that has not run: its general registers are all zero here.
+    fn of_new(fd: &VcpuFd) -> Result<Self, MachineError> {
         let failed = || MachineError::kvm("read a vCPU's registers");
         Ok(Self {
-            regs: fd.get_regs().map_err(failed())?,
+            regs: kvm_regs::default(),
             sregs: fd.get_sregs().map_err(failed())?,
             vectors: Vectors::read(fd).map_err(failed())?,
             xcrs: fd.get_xcrs().ok(),
@@ -41,6 +45,17 @@ impl State {
             events: fd.get_vcpu_events().ok(),
             mp: fd.get_mp_state().ok(),
         })
+    }
+
+    /// Has a new vCPU begin so, which otherwise is as it was made. Tells whether the page holds that.
+    fn begin(&self, fd: &mut VcpuFd, has_page: bool) -> Result<bool, MachineError> {
+        if let Some(events) = self.events.filter(|_| has_page) {
+            page::put(fd, &self.regs, &self.sregs, &events);
+            return Ok(true);
+        }
+        let set = fd.set_sregs(&self.sregs).and_then(|()| fd.set_regs(&self.regs));
+        set.map_err(MachineError::kvm("set a vCPU's registers"))?;
+        Ok(false)
     }
 
     fn write_what_ring_3_cannot(&self, fd: &VcpuFd) -> Result<(), kvm_ioctls::Error> {
@@ -132,7 +147,7 @@ pub struct Start {
     pub has_stubs: bool,
 }
 
-/// A vCPU. It is created, run and dropped by one thread.
+/// A vCPU. It is run and dropped by one thread.
 #[derive(Debug)]
 pub struct Vcpu {
     // Dropped before the vCPU, whose memory it points into.
@@ -150,14 +165,12 @@ pub struct Vcpu {
 }
 
 impl Vcpu {
-    /// Creates a vCPU of `vm`, on the calling thread.
+    /// A vCPU of `vm`, for the calling thread to run.
     ///
     /// # Errors
     /// If KVM refuses.
     pub fn new(host: &Host, vm: &Vm, plan: &Plan, start: Start) -> Result<Self, MachineError> {
-        let mut fd = vm.create_vcpu(start.index)?;
-        fd.set_cpuid2(host.cpuid()?).map_err(MachineError::kvm("set a vCPU's features"))?;
-        let mut initial = State::read(&fd)?;
+        let Blank { mut fd, state: mut initial, tsc_hz, has_page } = vm.vcpu(host, start.index)?;
         descriptors::set_system_registers(&mut initial.sregs, plan, start.index, start.has_stubs);
         initial.regs = kvm_regs {
             rip: start.entry,
@@ -167,8 +180,7 @@ impl Vcpu {
             rsi: start.index.into(),
             ..Default::default()
         };
-        initial.write(&fd).map_err(MachineError::kvm("set a vCPU's registers"))?;
-        let tsc_hz = fd.get_tsc_khz().ok().filter(|&khz| khz > 0);
+        let page_holds = initial.begin(&mut fd, has_page)?;
         let flag = &raw mut fd.get_kvm_run().immediate_exit;
         // SAFETY: `kvm_run` stays mapped until `fd` is dropped, after the guard; `Vcpu` is not
         // `Send`, because the guard must stay on this thread.
@@ -178,9 +190,9 @@ impl Vcpu {
             fd,
             initial,
             checkpoint: None,
-            tsc_hz: tsc_hz.map(|khz| u64::from(khz) * 1000),
-            has_page: page::is_supported(host.kvm()),
-            page_holds: false,
+            tsc_hz,
+            has_page,
+            page_holds,
             is_new: true,
         })
     }
@@ -213,7 +225,19 @@ impl Vcpu {
     /// If KVM refuses.
     pub fn take_checkpoint(&mut self) -> Result<(), MachineError> {
         self.enter_and_leave();
-        self.checkpoint = Some(State::read(&self.fd)?);
+        let failed = || MachineError::kvm("read a vCPU's registers");
+        let (regs, sregs) = (self.registers()?, self.system_registers()?);
+        let State { xcrs, mp, .. } = self.initial;
+        self.checkpoint = Some(State {
+            regs,
+            sregs,
+            vectors: Vectors::read(&self.fd).map_err(failed())?,
+            debug: self.fd.get_debug_regs().ok(),
+            events: self.fd.get_vcpu_events().ok(),
+            // Ring 3 can change neither.
+            xcrs,
+            mp,
+        });
         Ok(())
     }
 

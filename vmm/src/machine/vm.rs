@@ -9,6 +9,7 @@ use vmm_sys_util::eventfd::EventFd;
 use super::MachineError;
 use super::host::Host;
 use super::memory::DomainMemory;
+use super::vcpu::Blank;
 
 /// Host memory that guests can be given: the nucleus's channels. Its address must stay valid as
 /// long as the value exists.
@@ -31,7 +32,9 @@ impl Lendable for DomainMemory {
 
 /// A micro-VM without its vCPUs.
 pub struct Vm {
-    // Dropped first: after it, no guest can reach the memory.
+    /// A vCPU that was made before it is wanted.
+    first: Mutex<Option<Result<Blank, MachineError>>>,
+    // Dropped before the memory: after it, no guest can reach that.
     fd: VmFd,
     lent: Mutex<Vec<Arc<dyn Lendable>>>,
 }
@@ -48,7 +51,26 @@ impl Vm {
     /// # Errors
     /// If KVM refuses.
     pub fn new(host: &Host) -> Result<Self, MachineError> {
-        Ok(Self { fd: host.create_vm()?, lent: Mutex::default() })
+        let fd = host.create_vm()?;
+        Ok(Self { first: Mutex::default(), fd, lent: Mutex::default() })
+    }
+
+    /// Makes the first vCPU. Who wants it after `published` has run waits until it is made.
+    pub(super) fn make_first_vcpu(&self, host: &Host, published: impl FnOnce()) {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        published();
+        *first = Some(Blank::new(host, self, 0));
+    }
+
+    /// A vCPU: the one that was made before, or else a new one.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub(super) fn vcpu(&self, host: &Host, index: u32) -> Result<Blank, MachineError> {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = if index == 0 { first.take() } else { None };
+        drop(first);
+        made.unwrap_or_else(|| Blank::new(host, self, index))
     }
 
     /// Puts host memory at a guest-physical address.

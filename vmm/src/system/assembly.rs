@@ -119,8 +119,7 @@ pub fn assemble(
     parts: Parts,
     requests: mpsc::Receiver<Request>,
 ) -> Result<Assembled, SystemError> {
-    let vms: Vec<_> =
-        manifest.domains.iter().map(|_| Vm::new(&parts.host)).collect::<Result<_, _>>()?;
+    let vms: Vec<_> = manifest.domains.iter().map(|_| parts.host.vm()).collect::<Result<_, _>>()?;
     let mut assembly = Assembly::new(manifest, images, parts.host_page.clone())?;
     for channel in &manifest.channels {
         assembly.join(channel)?;
@@ -386,7 +385,7 @@ impl<'m> Assembly<'m> {
     fn build(
         &mut self,
         parts: &Parts,
-        vms: Vec<Vm>,
+        vms: Vec<Arc<Vm>>,
         reports: mpsc::Sender<domain::Report>,
     ) -> Result<Vec<Member>, SystemError> {
         let line = domain::Line { reports, reported: parts.news.clone() };
@@ -394,7 +393,7 @@ impl<'m> Assembly<'m> {
         drafts.sort_by_key(|draft| draft.id);
         let system = self.manifest.name.to_abi();
         let groups = Groups::new(drafts.iter().map(Draft::processors));
-        let build = |(draft, vm): (Draft<'_>, Vm)| {
+        let build = |(draft, vm): (Draft<'_>, Arc<Vm>)| {
             let blueprint = draft.finish(system, &groups, &self.host_page)?;
             let domain = Domain::new(&parts.host, vm, blueprint, &parts.journal, &line)?;
             Ok(Member::new(domain))

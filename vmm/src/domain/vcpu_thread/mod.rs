@@ -7,7 +7,7 @@
 //!     └── Quit ──▶ ends
 //! ```
 //!
-//! A vCPU is created, run and dropped by one thread (some kernels make a vCPU that changes threads
+//! A vCPU is run and dropped by one thread (some kernels make a vCPU that has run and changes threads
 //! wait for all processors). Orders arrive on a channel; whoever sends one to a running vCPU also
 //! interrupts it, and signals an event, in case it sleeps.
 
