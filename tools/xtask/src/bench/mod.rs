@@ -24,7 +24,7 @@ mod vmm;
 
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde::Serialize;
@@ -68,7 +68,10 @@ pub fn bench(workspace: &Workspace, which: &Bench) -> Result<()> {
         Bench::Restart(arguments) => vmm::run(workspace, "restart", &arguments.vmm),
         Bench::Boot(arguments) => vmm::run(workspace, "boot", &arguments.vmm),
         Bench::Storm(arguments) => vmm::run_alone(workspace, "storm", &arguments.vmm),
-        Bench::Recovery(arguments) => vmm::run_alone(workspace, "recovery", &arguments.vmm),
+        Bench::Recovery(arguments) => {
+            let disk = disk(workspace)?;
+            vmm::run_alone(workspace, "recovery", &[&disk[..], &arguments.vmm].concat())
+        }
         Bench::Kv(arguments) => beside_redis(workspace, "kv", &arguments.vmm),
         Bench::Redis(arguments) => {
             let setting = Setting::make(workspace)?;
@@ -84,7 +87,20 @@ fn beside_redis(workspace: &Workspace, which: &str, options: &[OsString]) -> Res
     let setting = Setting::make(workspace)?;
     let program = setting.peers.redis_server_as_one(setting.scratch.path())?;
     let redis = [OsString::from("--redis-server"), program.into()];
-    vmm::run_alone(workspace, which, &[&redis, options].concat())
+    vmm::run_alone(workspace, which, &[&disk(workspace)?[..], &redis, options].concat())
+}
+
+/// Where what is to be durable goes, unless the user's options name another place.
+fn disk(workspace: &Workspace) -> Result<[OsString; 2]> {
+    let directory = scratch(workspace)?;
+    Ok(["--directory".into(), directory.into()])
+}
+
+/// A directory for what benchmarks need.
+fn scratch(workspace: &Workspace) -> Result<PathBuf> {
+    let directory = workspace.target.join("bench");
+    fs::create_dir_all(&directory).with_context(|| format!("making {}", directory.display()))?;
+    Ok(directory)
 }
 
 fn judge(missed: &[String]) -> Result<()> {
@@ -99,10 +115,7 @@ impl<'a> Setting<'a> {
         host::build_vmm(workspace)?;
         let names = [system::KV.to_owned()];
         images::make(workspace, &guest::named(workspace, &names)?)?;
-        let directory = workspace.target.join("bench");
-        fs::create_dir_all(&directory)
-            .with_context(|| format!("making {}", directory.display()))?;
-        let peers = Peers::provide(&directory)?;
+        let peers = Peers::provide(&scratch(workspace)?)?;
         // Not below `target`: the path of a Unix socket may have 107 bytes and no more.
         let scratch = TempDir::with_prefix("atoll-bench-")?;
         Ok(Self { workspace, peers, scratch })

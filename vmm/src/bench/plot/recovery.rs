@@ -26,12 +26,14 @@ pub fn draw(report: &Report, directory: &Path) -> Result<Vec<PathBuf>, PlotError
 
 fn spans(report: &Report) -> Vec<Span> {
     let p50 = |times: &Option<Times>| times.as_ref().map(|times| times.p50);
-    let crashes = &report.crashes;
-    let mut all = vec![
-        span("kv after a crash: memory that it kept", "atoll", p50(&crashes.kept)),
-        span("kv after a crash: from its store", "atoll gateway", p50(&crashes.reload)),
-    ];
-    for (place, result) in [("in memory", &report.log.warm), ("on disk", &report.log.cold)] {
+    let mut all = Vec::new();
+    if let Some(crashes) = &report.crashes {
+        let [kept, reload] = [&crashes.kept, &crashes.reload].map(p50);
+        all.push(span("kv after a crash: memory that it kept", "atoll", kept));
+        all.push(span("kv after a crash: from its store", "atoll gateway", reload));
+    }
+    let logs = report.log.iter().flat_map(|log| [("in memory", &log.warm), ("on disk", &log.cold)]);
+    for (place, result) in logs {
         let RecoveryResult { recovery, sequential, .. } = *result;
         all.push(span(&format!("a store's log, {place}: recovery"), "atoll raw", recovery));
         all.push(span(&format!("the file, {place}: sequential read"), "memcpy", sequential));
@@ -68,8 +70,8 @@ mod tests {
             size: 1024,
             state: 64 << 20,
             classes: BTreeMap::new(),
-            crashes: CrashResults { keys: 1, bytes: 1, kept, reload: None },
-            log: LogResults { bytes: 1, warm, cold: RecoveryResult::default() },
+            crashes: Some(CrashResults { keys: 1, bytes: 1, kept, reload: None }),
+            log: Some(LogResults { bytes: 1, warm, cold: RecoveryResult::default() }),
             failures: Vec::new(),
             bars: Vec::new(),
         };

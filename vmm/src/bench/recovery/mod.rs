@@ -15,6 +15,8 @@ mod file;
 mod log;
 pub mod report;
 
+use serde::{Deserialize, Serialize};
+
 use super::kv::error::KvError;
 use super::kv::place;
 use super::kv::server::Site;
@@ -24,11 +26,23 @@ use crash::{Crashed, Victim};
 use log::Written;
 use report::{Found, Report};
 
+/// What can be measured by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Part {
+    /// Crashes of kv.
+    Crash,
+    /// A store's long log.
+    Log,
+}
+
 /// What to do.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Programs and places.
     pub site: Site,
+    /// What is measured; everything if nothing is named.
+    pub parts: Vec<Part>,
     /// Memory that a restart of kv keeps, in MiB.
     pub state: u64,
     /// The length of the log, in MiB.
@@ -48,33 +62,54 @@ pub struct Plan {
 /// report.
 pub fn run(plan: &Plan, watch: &mut (dyn FnMut(Step) + Send)) -> Result<Report, KvError> {
     place::check(&plan.site.directory)?;
-    let total = u64::from(plan.rounds) * 2 + 3;
-    let mut step = |done: u64, what: &str| watch(Step { done, total, what: what.to_owned() });
     let mut found = Found::default();
-    step(0, "a kv with memory that it keeps");
+    let total = 2 * u64::from(plan.rounds) + 2;
+    let mut done = 0;
+    let mut step = |what: &str| {
+        watch(Step { done, total, what: what.to_owned() });
+        done += 1;
+    };
+    if plan.has(Part::Crash) {
+        crash_all(plan, &mut found, &mut step)?;
+    }
+    if plan.has(Part::Log) {
+        recover_all(plan, &mut found, &mut step)?;
+    }
+    Ok(Report::new(plan, found))
+}
+
+impl Plan {
+    fn has(&self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
+}
+
+fn crash_all(plan: &Plan, found: &mut Found, step: &mut impl FnMut(&str)) -> Result<(), KvError> {
+    step("storing what crashes are to leave");
     let mut kept = Victim::start(plan, plan.state)?;
-    step(1, "a kv with nothing but its store");
     let mut reload = Victim::start(plan, 0)?;
     (found.keys, found.bytes) = (kept.keys(), kept.bytes());
-    for round in 0..plan.rounds {
-        step(u64::from(round) + 2, "crashes");
+    for _ in 0..plan.rounds {
+        step("crashes");
         around(&mut found.placements, &mut found.failures, || {
             found.kept.push(crashes(plan, &mut kept));
             found.reload.push(crashes(plan, &mut reload));
         });
     }
-    // Their memory is needed for what follows.
-    drop((kept, reload));
-    step(u64::from(plan.rounds) + 2, "writing a long log");
+    Ok(())
+}
+
+fn recover_all(plan: &Plan, found: &mut Found, step: &mut impl FnMut(&str)) -> Result<(), KvError> {
+    step("writing a long log");
     let written = Written::new(plan)?;
     found.log = written.log;
-    for round in 0..plan.rounds {
-        step(u64::from(plan.rounds + round) + 3, "recoveries");
+    for _ in 0..plan.rounds {
+        step("recoveries");
         around(&mut found.placements, &mut found.failures, || {
             found.recoveries.push(written.round(plan));
         });
     }
-    Ok(Report::new(plan, found))
+    Ok(())
 }
 
 /// What came of a round's crashes.

@@ -7,7 +7,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::log::{Recovery, Round};
-use super::{Crashes, Plan, bars};
+use super::{Crashes, Part, Plan, bars};
 use crate::bench::choice;
 use crate::bench::host::Host;
 use crate::bench::placement::{Class, Placement};
@@ -30,10 +30,10 @@ pub struct Report {
     pub state: u64,
     /// How many halves of rounds were made in each placement.
     pub classes: BTreeMap<Class, usize>,
-    /// Crashes of kv.
-    pub crashes: CrashResults,
-    /// Recoveries of a store.
-    pub log: LogResults,
+    /// Crashes of kv, if they were measured.
+    pub crashes: Option<CrashResults>,
+    /// Recoveries of a store, likewise.
+    pub log: Option<LogResults>,
     /// Why something could not be measured.
     pub failures: Vec<String>,
     /// What is asked, and whether it holds.
@@ -116,8 +116,8 @@ impl Report {
             state: plan.state << 20,
             classes: choice::count(&placements),
             bars: bars::judge(&crashes, &log, plan.state, plan.log),
-            crashes,
-            log,
+            crashes: plan.has(Part::Crash).then_some(crashes),
+            log: plan.has(Part::Log).then_some(log),
             failures,
         }
     }
@@ -182,7 +182,7 @@ mod tests {
     fn plan() -> Plan {
         let site =
             Site { vmm: "v".into(), images: "i".into(), redis: "r".into(), directory: "d".into() };
-        Plan { site, state: 64, log: 1024, size: 1024, rounds: 2, turns: 3 }
+        Plan { site, parts: Vec::new(), state: 64, log: 1024, size: 1024, rounds: 2, turns: 3 }
     }
 
     #[test]
@@ -196,12 +196,22 @@ mod tests {
         let reload = vec![(vec![40 * crash], Some("it hung".into()))];
         let found = Found { recoveries, kept, reload, ..Found::default() };
         let report = Report::new(&plan(), found);
-        let ratio = report.log.warm.ratio.unwrap();
+        let (crashes, log) = (report.crashes.as_ref().unwrap(), report.log.as_ref().unwrap());
+        let ratio = log.warm.ratio.unwrap();
         assert_eq!((ratio.lowest, ratio.median, ratio.highest), (1.0, 1.25, 1.5));
-        assert_eq!(report.log.cold.ratio.unwrap().median, 3.0);
+        assert_eq!(log.cold.ratio.unwrap().median, 3.0);
         assert_eq!(report.failures, ["kv with its store: it hung", "no room"]);
-        assert_eq!(report.crashes.kept.as_ref().unwrap().count, 2);
+        assert_eq!(crashes.kept.as_ref().unwrap().count, 2);
         assert!(!report.bars[0].is_missed() && report.bars[2].is_missed());
         assert!(!report.is_flawless());
+    }
+
+    #[test]
+    fn of_a_part_that_was_not_measured_nothing_is_told() {
+        let plan = Plan { parts: vec![Part::Log], ..plan() };
+        let recoveries = vec![Round { warm: recovery(1, 1), cold: recovery(1, 1) }];
+        let report = Report::new(&plan, Found { recoveries, ..Found::default() });
+        assert!(report.crashes.is_none() && report.log.is_some());
+        assert!(report.is_flawless());
     }
 }

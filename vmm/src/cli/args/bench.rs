@@ -7,6 +7,7 @@ use clap::Subcommand;
 use super::super::bench::{named, size};
 use crate::bench::kv::case::{Operation, Subject};
 use crate::bench::placement::Class;
+use crate::bench::recovery::Part;
 use crate::bench::restart::case::{Beginning, Fault};
 use crate::bench::wire::{Suite, Wait};
 
@@ -199,7 +200,7 @@ one thread with many connections, as redis-benchmark is: each sends its requests
 ones when all have their replies. Every reply is checked: a value names its key.
 
 Throughput is compared round by round. What is on disk goes into directories below --directory, which \
-must not be in memory; nothing is left there. A bar that is missed does not make the command fail, \
+must not be in memory; they are removed in the end. A bar that is missed does not make the command fail, \
 unless --strict is given.";
 
 const KV_EXAMPLES: &str = "\
@@ -228,7 +229,7 @@ pub(in crate::cli) struct KvArgs {
     #[arg(long, value_name = "PROGRAM", default_value = "redis-server")]
     pub(in crate::cli) redis_server: PathBuf,
     /// Put what is to be durable below this directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = ".", overrides_with = "directory")]
     pub(in crate::cli) directory: PathBuf,
     /// Measure each server at each task for so many seconds in all
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
@@ -277,8 +278,8 @@ written once, its system killed, and started again; the time in which the store 
 against a sequential read of as much of the same file, each with the file in the host's memory and \
 without.
 
-What is on disk goes into directories below --directory, which must not be in memory; nothing is left \
-there. A bar that is missed does not make the command fail, unless --strict is given.";
+What is on disk goes into directories below --directory, which must not be in memory; they are \
+removed in the end. A bar that is missed does not make the command fail, unless --strict is given.";
 
 const RECOVERY_EXAMPLES: &str = "\
 Examples:
@@ -286,7 +287,10 @@ Examples:
     vmm bench recovery --images target/images
 
   A shorter log, once:
-    vmm bench recovery --images target/images --log-size 64 --rounds 1";
+    vmm bench recovery --images target/images --part log --log-size 64 --rounds 1";
+
+/// What can be measured by itself, as filters name it.
+pub(in crate::cli) const PARTS: &[&str] = &["crash", "log"];
 
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct RecoveryArgs {
@@ -294,11 +298,14 @@ pub(in crate::cli) struct RecoveryArgs {
     #[arg(long, value_name = "DIR", env = "ATOLL_IMAGES")]
     pub(in crate::cli) images: PathBuf,
     /// Put what is to be durable below this directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = ".", overrides_with = "directory")]
     pub(in crate::cli) directory: PathBuf,
     /// Measure everything so many times
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(in crate::cli) rounds: u32,
+    /// Only this: crashes of kv, or a store's long log
+    #[arg(long = "part", value_name = "PART", value_delimiter = ',', value_parser = named::<Part>(PARTS))]
+    pub(in crate::cli) parts: Vec<Part>,
     /// Crash each kv so many times in a round
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(in crate::cli) turns: u32,

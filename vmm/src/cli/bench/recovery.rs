@@ -36,6 +36,7 @@ fn plan(args: &RecoveryArgs) -> Result<Plan, CliError> {
             redis: PathBuf::new(),
             directory: args.directory.clone(),
         },
+        parts: args.parts.clone(),
         state: args.state_size,
         log: args.log_size,
         size: args.size,
@@ -61,21 +62,25 @@ impl Findings for Report {
 fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     let (head, dim) = (style::HEAD, style::DIM);
     print_host(&report.host, report.rounds, &report.classes, out)?;
-    let CrashResults { keys, bytes, .. } = report.crashes;
-    let (bytes, turns) = (mebibytes(bytes as f64), report.turns);
-    writeln!(
-        out,
-        "\n{head}kv after a crash{head:#}  {dim}until it has a value again: {keys} keys, {bytes} \
-         of keys and values; {turns} crashes in a round{dim:#}"
-    )?;
-    print_crashes(&report.crashes, out)?;
-    let bytes = mebibytes(report.log.bytes as f64);
-    writeln!(
-        out,
-        "\n{head}a store's log of {bytes}{head:#}  {dim}lowest, median, highest round; kv is there \
-         when it has loaded what the store has{dim:#}"
-    )?;
-    print_recoveries(&report.log, out)?;
+    if let Some(crashes) = &report.crashes {
+        let CrashResults { keys, bytes, .. } = crashes;
+        let (bytes, turns) = (mebibytes(*bytes as f64), report.turns);
+        writeln!(
+            out,
+            "\n{head}kv after a crash{head:#}  {dim}until it has a value again: {keys} keys, \
+             {bytes} of keys and values; {turns} crashes in a round{dim:#}"
+        )?;
+        print_crashes(crashes, out)?;
+    }
+    if let Some(log) = &report.log {
+        let bytes = mebibytes(log.bytes as f64);
+        writeln!(
+            out,
+            "\n{head}a store's log of {bytes}{head:#}  {dim}lowest, median, highest round; kv is \
+             there when it has loaded what the store has{dim:#}"
+        )?;
+        print_recoveries(log, out)?;
+    }
     print_failures(std::iter::empty(), &report.failures, out)?;
     print_bars(&report.bars, out)
 }
@@ -132,7 +137,7 @@ fn print_recoveries(log: &LogResults, out: &mut dyn Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::args::{Args, BenchArgs, Benchmark, Command};
+    use crate::cli::args::{Args, BenchArgs, Benchmark, Command, PARTS};
     use clap::Parser;
 
     fn parsed(arguments: &[&str]) -> Result<RecoveryArgs, clap::Error> {
@@ -147,6 +152,14 @@ mod tests {
     fn a_plain_run_is_what_bars_are_held_against() {
         let plan = plan(&parsed(&[]).unwrap()).unwrap();
         assert_eq!((plan.state, plan.log, plan.size), (64, 1024, 1024));
+        assert!(plan.parts.is_empty());
+    }
+
+    #[test]
+    fn every_part_that_help_shows_is_one() {
+        for name in PARTS {
+            assert_eq!(parsed(&["--part", name]).unwrap().parts.len(), 1);
+        }
     }
 
     #[test]
