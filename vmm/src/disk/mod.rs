@@ -22,6 +22,7 @@ mod figures;
 mod file;
 mod lock;
 mod medium;
+mod presence;
 mod service;
 mod volume;
 
@@ -44,7 +45,7 @@ use crate::manifest::Manifest;
 pub use error::DiskError;
 pub use fault::{DiskFault, FaultKind, FaultSyntax};
 pub use file::{DiskFile, open_all};
-pub use service::Presence;
+pub use presence::Presence;
 
 use figures::Shared;
 use medium::FileMedium;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use atoll_ipc::abi::{Crowd, GROUPS_MAX, HostPage, NO_DOMAIN};
 use atoll_ipc::disk::{Description, Extent, NOTE_MAX, Op, Outcome};
 use atoll_ipc::lend::Loan;
 use atoll_ipc::message::{IpcError, Status};
@@ -13,53 +12,15 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::figures::Shared;
 use super::medium::Medium;
+use super::presence::Presence;
 use super::volume::Volume;
 use crate::channel::ChannelMemory;
 use crate::domain::signal;
 use crate::ipc::{End, Waiter};
-use crate::machine::processors;
-use crate::machine::shared_page::SharedPage;
 
 /// Requests that are taken at most before those are answered that wait to be durable: as many as a
 /// client can have under way, so that whoever goes on asking holds nobody up.
 const BATCH: usize = 64;
-
-/// A disk's thread among those that want to run: counted while it does, so that nobody looks for
-/// something to do on a processor that it needs, nor it on theirs.
-#[derive(Clone, Debug)]
-pub struct Presence {
-    page: Arc<SharedPage<HostPage>>,
-    crowd: Crowd,
-}
-
-impl Presence {
-    /// It may run on any processor, as the nucleus does.
-    pub fn new(page: Arc<SharedPage<HostPage>>) -> Self {
-        let processors = processors::allowed().map_or(1, |cpus| cpus.len().max(1));
-        let crowd = Crowd { groups: (1 << GROUPS_MAX) - 1, processors: processors as u32 };
-        Self { page, crowd }
-    }
-
-    /// Does something that takes no processor.
-    fn away<T>(&self, blocks: impl FnOnce() -> T) -> T {
-        self.leave();
-        let result = blocks();
-        self.enter();
-        result
-    }
-
-    fn enter(&self) {
-        self.page.enter(0, NO_DOMAIN);
-    }
-
-    fn leave(&self) {
-        self.page.leave(0, NO_DOMAIN);
-    }
-
-    fn is_crowded(&self) -> bool {
-        self.page.is_crowded(self.crowd)
-    }
-}
 
 /// A request that is answered once everything before it is durable.
 #[derive(Debug)]

@@ -12,6 +12,7 @@ use super::super::file::Shape;
 use super::*;
 use crate::domain::new_event;
 use crate::ipc::Spin;
+use crate::machine::shared_page::SharedPage;
 
 const SHAPE: Shape = Shape { size: 8 << 20, block: 512, most: 1 << 20, fresh: 0, read_only: false };
 
