@@ -184,6 +184,45 @@ fn a_server_that_does_not_stop_is_forced() {
     system.stop();
 }
 
+/// A client whose server is down, and waits for the client's end before it begins again.
+const BUILDS_ON: &str = r#"
+name = "builds-on"
+[supervision]
+strategy = "rest-for-one"
+[domains.echo]
+image = "echo"
+[domains.front]
+image = "front"
+stop-deadline = "60 min"
+[[channels]]
+from = "front"
+as = "next"
+to = "echo:echo"
+[[gateways]]
+listen = "127.0.0.1:0"
+to = "front:lines"
+"#;
+
+#[test]
+fn a_call_to_a_server_that_waits_for_its_callers_end_fails_at_once() {
+    let Some(system) = System::start(BUILDS_ON) else { return };
+    let mut client = Lines::connect(&system.gateway("front:lines"));
+    assert_eq!(client.ask("one"), "one");
+    system.order("echo", "pause");
+    client.tell("two");
+    until("the request in the ring", || {
+        (system.number("echo", "/channels/0/unread_bytes") > 0).then_some(())
+    });
+    let mark = system.records().mark();
+    system.order("echo", "kill");
+    assert_eq!(client.hear().as_deref(), Some("error: the peer is stopped"));
+    system.event_after(mark, "front", "domain-restarted");
+    assert_eq!(happened(&system, mark, "domain-stopped"), ["front"]);
+    // Between the two that began anew nothing is left of that.
+    let mut client = Lines::connect(&system.gateway("front:lines"));
+    assert_eq!(client.ask("three"), "three");
+}
+
 #[test]
 fn a_server_that_is_never_ready_has_failed() {
     let slow = "start-deadline = \"200 ms\"\narguments = [\"at-start=loop\"]\nbackoff-free = 0";

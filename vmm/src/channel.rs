@@ -168,6 +168,7 @@ impl ChannelMemory {
             }
         }
         self.status().set_gone(role, false);
+        self.status().set_forsaken(false);
     }
 }
 

@@ -26,6 +26,9 @@ pub struct Status {
 /// In `policy`: requests that a dead server had in service are delivered again.
 const REDELIVERS: u32 = 1;
 
+/// In `gone`, behind a bit for each end: see [`Status::set_forsaken`].
+const FORSAKEN: u32 = 1 << 2;
+
 #[repr(C)]
 #[derive(Debug, Default)]
 struct View {
@@ -213,9 +216,24 @@ impl Status {
         }
     }
 
-    /// Whether that end is stopped for good.
+    /// For the nucleus: whether the client's incarnation, which is to end, has nothing to expect of
+    /// the server, which is down. The next incarnation of either has.
+    pub fn set_forsaken(&self, forsaken: bool) {
+        if forsaken {
+            self.gone.fetch_or(FORSAKEN, Release);
+        } else {
+            self.gone.fetch_and(!FORSAKEN, Release);
+        }
+    }
+
+    /// Whether the other end need not wait for that one: it is stopped for good, or comes back too
+    /// late.
     pub fn is_gone(&self, role: Role) -> bool {
-        self.gone.load(Acquire) & 1 << role as u32 != 0
+        let bits = match role {
+            Role::Client => 1 << role as u32,
+            Role::Server => 1 << role as u32 | FORSAKEN,
+        };
+        self.gone.load(Acquire) & bits != 0
     }
 
     /// Whether something may have changed since then: what a waiting end watches.

@@ -122,6 +122,17 @@ fn each_end_is_gone_by_itself() {
 }
 
 #[test]
+fn a_client_may_be_forsaken_by_a_server_that_will_be_back() {
+    let status = status();
+    status.set_forsaken(true);
+    assert!(status.is_gone(Role::Server) && !status.is_gone(Role::Client));
+    status.set_gone(Role::Server, false);
+    assert!(status.is_gone(Role::Server));
+    status.set_forsaken(false);
+    assert!(!status.is_gone(Role::Server));
+}
+
+#[test]
 fn each_end_has_the_other_for_a_peer() {
     assert_eq!(Role::Client.peer(), Role::Server);
     assert_eq!(Role::Server.peer(), Role::Client);

@@ -125,6 +125,17 @@ impl Links {
         }
     }
 
+    /// Tells a domain, which is to end, that those of its servers which are down will not answer it:
+    /// they may be waiting for its end.
+    pub fn forsake(&self, domain: u32, is_down: impl Fn(u32) -> bool) {
+        for (link, _) in self.of(domain).filter(|(_, role)| *role == Role::Client) {
+            if link.server.domain.is_some_and(&is_down) {
+                link.memory.status().set_forsaken(true);
+                link.client.rouse();
+            }
+        }
+    }
+
     /// What can be said of a domain's channels.
     pub fn report(&self, domain: u32) -> Vec<ChannelReport> {
         self.of(domain).map(|(link, role)| describe(link, role)).collect()

@@ -196,7 +196,11 @@ impl Nucleus {
                 };
                 self.members[domain].begin(origin, world);
             }
-            Action::Stop { domain, .. } => self.members[domain].ask_to_stop(world),
+            Action::Stop { domain, .. } => {
+                self.members[domain].ask_to_stop(world);
+                let is_down = |server: u32| self.members[server as usize].is_down();
+                self.links.forsake(domain as u32, is_down);
+            }
             Action::Force { domain } if self.supervisor.is_overdue(domain) => {
                 self.members[domain].force(Cause::NotReady, world);
             }

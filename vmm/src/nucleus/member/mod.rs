@@ -209,6 +209,11 @@ impl Member {
         matches!(self.phase, Phase::Running)
     }
 
+    /// Whether no incarnation lives.
+    pub const fn is_down(&self) -> bool {
+        matches!(self.phase, Phase::Down(_))
+    }
+
     /// Whether it has no vCPU but one, which need not wait for others to stand still.
     fn is_single(&self) -> bool {
         self.domain.blueprint().plan.vcpus == 1
