@@ -34,6 +34,7 @@
 //! | [`boot`] | names, arguments, memory, randomness from the nucleus |
 //! | [`console`] | log lines, through the `log` crate |
 //! | [`heap`] | the global allocator |
+//! | [`state`] | memory that a restart keeps |
 
 #![no_std]
 #![warn(missing_docs)]
@@ -52,6 +53,7 @@ mod memory;
 mod panic;
 mod ready;
 mod server;
+pub mod state;
 pub mod stream;
 pub mod stubs;
 
