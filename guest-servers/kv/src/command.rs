@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::number;
 use crate::reply::Output;
 use crate::request::Args;
-use crate::table::{self, COMMANDS, Command};
+use crate::table::{self, COMMANDS, Command, Effect};
 use crate::word::{ShortLower, Word};
 
 /// What a handler says: its reply is written, or why there is none.
@@ -53,7 +53,15 @@ pub(crate) fn run(call: &mut Call<'_>) -> Done {
     if !takes(command, call.args.len()) {
         return wrong_count(call, &[command.name]);
     }
-    (command.run)(call)
+    if command.effect == Effect::Other {
+        return (command.run)(call);
+    }
+    // A reply that grows does so where it lies: it must not begin to among the keys.
+    call.out.begin();
+    call.env.begin_edit();
+    let done = (command.run)(call);
+    call.env.end_edit();
+    done
 }
 
 /// The command of that lower-case name.

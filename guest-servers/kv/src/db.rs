@@ -5,6 +5,7 @@
 //! weighed before and after each change, so the account cannot drift.
 
 use alloc::vec::Vec;
+use core::mem;
 
 use crate::dense::{Dense, Weigh};
 use crate::failure::Failure;
@@ -89,6 +90,16 @@ impl Database {
             stats: Stats::default(),
             spans: Vec::new(),
         }
+    }
+
+    /// Goes on with a database that an earlier incarnation left: its keys stay, and what belonged to
+    /// that incarnation's sessions is forgotten.
+    pub fn resume(&mut self, limit: usize, options: Options) {
+        // It is memory that no longer is what it was.
+        mem::forget(mem::take(&mut self.spans));
+        self.pool.refill(options.buffers);
+        self.stats = Stats::default();
+        (self.limit, self.options) = (limit, options);
     }
 
     /// Bytes in use by keys and values.

@@ -32,8 +32,21 @@ pub struct Facts {
     pub heap_total: usize,
 }
 
+/// Hears when the database is about to change, and when it has: for one that lives where a restart
+/// keeps it. What is allocated in between is the database's own. Whatever only looks at the keyspace
+/// may change it, too, as it finds keys whose time is over.
+pub trait Edits {
+    /// A change begins. There is none under way.
+    fn begin_edit(&mut self) {}
+    /// It is done.
+    fn end_edit(&mut self) {}
+}
+
+/// Nobody minds.
+impl Edits for () {}
+
 /// The world around the server.
-pub trait Env {
+pub trait Env: Edits {
     /// Milliseconds since 1970.
     fn now_ms(&self) -> u64;
     /// Microseconds since 1970.

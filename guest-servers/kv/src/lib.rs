@@ -49,5 +49,5 @@ mod word;
 mod tests;
 
 pub use db::{Database, Options};
-pub use env::{Crash, Env, Facts};
+pub use env::{Crash, Edits, Env, Facts};
 pub use session::Session;

@@ -10,12 +10,18 @@
 //! | `maxmemory=BYTES` | most memory for keys and values; `KiB`, `MiB`, `GiB` may follow | what the heap allows |
 //! | `debug=yes` | clients may crash the server with `DEBUG` | `no` |
 //! | `log=LEVEL` | least level of console lines | `info` |
+//!
+//! With `state` in its domain's manifest, keys and values live there, and a restart keeps them.
 
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
 #[path = "guest/crash.rs"]
 mod crash;
+#[path = "guest/place.rs"]
+mod place;
 #[path = "guest/surroundings.rs"]
 mod surroundings;
 
@@ -25,7 +31,8 @@ use atoll::clock::{Instant, unix_time};
 use atoll::stream::{Connection, Connections};
 use atoll::{Port, boot, heap, ipc};
 use kv::typed::{Kv, Typed};
-use kv::{Database, Options, Session};
+use kv::{Database, Edits, Options, Session};
+use place::Place;
 use surroundings::{Surroundings, seed};
 
 atoll::server! {
@@ -43,7 +50,7 @@ const RESTARTED: &str =
     "RESTARTED the server restarted; the command may or may not have been executed";
 
 struct Server {
-    database: Database,
+    database: &'static mut Database,
     surroundings: Surroundings,
 }
 
@@ -51,11 +58,9 @@ struct Client(Session);
 
 fn main() -> u32 {
     let options = Options { debug: boot::argument("debug") == Some("yes"), buffers: buffers() };
-    let mut server = Server {
-        database: Database::new(limit(), seed(), options),
-        surroundings: Surroundings::new(),
-    };
-    log::info!("{} MiB for keys and values, epoch {}", limit() >> 20, boot::epoch());
+    let Place { database, gate } = Place::of_the_database(options);
+    log::info!("{} MiB for keys and values, epoch {}", database.limit() >> 20, boot::epoch());
+    let mut server = Server { database, surroundings: Surroundings::new(gate) };
     let mut connections = Connections::new();
     let mut next_sweep = Instant::now();
     let mut last = TYPED;
@@ -64,20 +69,23 @@ fn main() -> u32 {
         match ipc::receive_any(&turns(last), deadline) {
             Some((TYPED, message)) => {
                 let now = unix_time().as_millis() as u64;
-                Kv::dispatch(&mut Typed::new(&mut server.database, now), message);
+                let Server { database, surroundings } = &mut server;
+                Kv::dispatch(&mut Typed::new(database, surroundings, now), message);
                 last = TYPED;
             }
             Some((port, message)) => {
                 server.surroundings.clients = connections.len();
                 connections.serve(message, &mut server, |server: &mut Server, id| {
-                    Client(Session::new(&server.database, id))
+                    Client(Session::new(server.database, id))
                 });
                 last = port;
             }
             None => (),
         }
         if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+            server.surroundings.begin_edit();
             server.database.expire_some(unix_time().as_millis() as u64, SWEEP_KEYS);
+            server.surroundings.end_edit();
             next_sweep = Instant::now().after(SWEEP_PERIOD);
         }
     }
@@ -93,10 +101,10 @@ const fn turns(last: Port) -> [Port; 2] {
     }
 }
 
-/// Bytes for keys and values.
-fn limit() -> usize {
+/// Bytes for keys and values, where all that they take is `room`.
+fn limit(room: usize) -> usize {
     // A fifth goes to fragments between allocations.
-    let most = (heap::capacity() - buffers()) / 5 * 4;
+    let most = room / 5 * 4;
     boot::argument("maxmemory").and_then(bytes).map_or(most, |asked| asked.min(most))
 }
 
@@ -121,7 +129,7 @@ fn bytes(text: &str) -> Option<usize> {
 
 impl Connection<Server> for Client {
     fn feed(&mut self, server: &mut Server, input: &[u8]) -> usize {
-        self.0.feed(&mut server.database, &mut server.surroundings, input)
+        self.0.feed(server.database, &mut server.surroundings, input)
     }
 
     fn abort(&mut self, input: &[u8]) {

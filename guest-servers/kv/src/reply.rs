@@ -72,6 +72,14 @@ impl Output {
         if self.failed { Err(Failure::Memory) } else { Ok(()) }
     }
 
+    /// Takes the first memory for a reply, if there is none yet. Whatever grows from it grows where
+    /// it was taken.
+    #[inline]
+    pub(crate) fn begin(&mut self) {
+        // Should it fail, so will the reply.
+        let _ = self.room(0);
+    }
+
     #[inline]
     fn room(&mut self, payload: usize) -> bool {
         let room = self.buffer.reserve(payload.saturating_add(FRAME), usize::MAX);

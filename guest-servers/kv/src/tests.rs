@@ -2,6 +2,7 @@
 
 mod aborts;
 mod commands;
+mod edits;
 mod limits;
 mod model;
 mod protocol;

@@ -18,12 +18,14 @@
 //! [`OnRestart`]: atoll_ipc::interface::OnRestart
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use atoll_ipc::interface::{Bytes, Word};
 use atoll_ipc::message::Status;
 
 use crate::counters;
 use crate::db::Database;
+use crate::env::Edits;
 use crate::failure::Failure;
 use crate::request::BULK_LIMIT;
 use crate::strings;
@@ -61,16 +63,22 @@ atoll_ipc::interface! {
 }
 
 /// A [`Database`] as a server of [`Kv`], for the length of one request.
-#[derive(Debug)]
 pub struct Typed<'a> {
     db: &'a mut Database,
+    edits: &'a mut dyn Edits,
     now: u64,
 }
 
+impl fmt::Debug for Typed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Typed").field("db", &self.db).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Typed<'a> {
-    /// Serves `db`, at so many milliseconds since 1970.
-    pub fn new(db: &'a mut Database, now: u64) -> Self {
-        Self { db, now }
+    /// Serves `db`, at so many milliseconds since 1970; `edits` hears of its changes.
+    pub fn new(db: &'a mut Database, edits: &'a mut dyn Edits, now: u64) -> Self {
+        Self { db, edits, now }
     }
 
     /// Carries an operation out, and counts it as the commands of sessions are counted.
@@ -80,7 +88,10 @@ impl<'a> Typed<'a> {
         operation: impl FnOnce(&mut Database, u64) -> Result<R, Failure>,
     ) -> Result<R, Status> {
         self.db.stats.commands += 1;
-        operation(self.db, self.now).map_err(|failure| {
+        self.edits.begin_edit();
+        let result = operation(self.db, self.now);
+        self.edits.end_edit();
+        result.map_err(|failure| {
             self.db.stats.errors += 1;
             status(failure)
         })

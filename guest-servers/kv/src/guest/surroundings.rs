@@ -1,7 +1,8 @@
 //! What the library asks of its surroundings, answered by the guest kernel.
 
+use atoll::state::Gate;
 use atoll::{boot, clock, heap};
-use kv::{Crash, Env, Facts};
+use kv::{Crash, Edits, Env, Facts};
 
 use crate::crash;
 
@@ -9,20 +10,38 @@ use crate::crash;
 pub struct Surroundings {
     /// Connections that hold state here.
     pub clients: usize,
+    /// What is opened for each change of the database, if that lives in an arena.
+    gate: Option<Gate>,
     random: u64,
     /// The incarnation whose seed `random` comes from.
     epoch: u32,
 }
 
 impl Surroundings {
-    pub fn new() -> Self {
-        Self { clients: 0, random: 0, epoch: 0 }
+    pub fn new(gate: Option<Gate>) -> Self {
+        Self { clients: 0, gate, random: 0, epoch: 0 }
     }
 }
 
 /// A number that no client can guess, another one for each incarnation.
 pub fn seed() -> u64 {
     boot::seed()[0]
+}
+
+impl Edits for Surroundings {
+    #[inline]
+    fn begin_edit(&mut self) {
+        if let Some(gate) = self.gate {
+            gate.open();
+        }
+    }
+
+    #[inline]
+    fn end_edit(&mut self) {
+        if let Some(gate) = self.gate {
+            gate.close();
+        }
+    }
 }
 
 impl Env for Surroundings {

@@ -5,12 +5,28 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
-use crate::{Crash, Database, Env, Facts, Options, Session};
+use crate::{Crash, Database, Edits, Env, Facts, Options, Session};
 
 pub struct World {
     pub now: u64,
     pub crashes: Vec<Crash>,
     state: u64,
+    /// Edits of the database so far.
+    pub edits: u64,
+    editing: bool,
+}
+
+impl Edits for World {
+    fn begin_edit(&mut self) {
+        assert!(!self.editing, "one at a time");
+        self.editing = true;
+    }
+
+    fn end_edit(&mut self) {
+        assert!(self.editing, "it had begun");
+        self.editing = false;
+        self.edits += 1;
+    }
 }
 
 impl Env for World {
@@ -28,10 +44,12 @@ impl Env for World {
     }
 
     fn debug(&mut self, crash: Crash) {
+        assert!(!self.editing, "a crash that was asked for tears nothing");
         self.crashes.push(crash);
     }
 
     fn info(&self) -> Facts {
+        assert!(!self.editing, "it has nothing to do with keys");
         Facts { epoch: 3, uptime_ms: 61_500, clients: 2, heap_used: 10, heap_total: 20 }
     }
 }
@@ -52,7 +70,7 @@ impl Rig {
 
     pub fn with(limit: usize, options: Options) -> Self {
         let db = Database::new(limit, 42, options);
-        let env = World { now: START, crashes: Vec::new(), state: 9 };
+        let env = World { now: START, crashes: Vec::new(), state: 9, edits: 0, editing: false };
         let session = Session::new(&db, 7);
         Self { db, env, session }
     }
