@@ -29,6 +29,7 @@
 //! |---|---|
 //! | [`ipc`] | ports to receive on, channels to call through |
 //! | [`stream`] | client connections that a gateway carries |
+//! | [`disk`] | blocks that outlive the domain |
 //! | [`lines`] | those on which each line is answered with a line |
 //! | [`clock`] | time, without leaving the micro-VM |
 //! | [`boot`] | names, arguments, memory, randomness from the nucleus |
@@ -44,6 +45,7 @@ extern crate alloc;
 pub mod boot;
 pub mod clock;
 pub mod console;
+pub mod disk;
 mod entry;
 mod exits;
 pub mod heap;

@@ -25,15 +25,22 @@ use crate::records::{Records, is_event};
 #[derive(Debug)]
 pub struct Place {
     dir: TempDir,
+    options: Vec<String>,
 }
 
 impl Place {
     /// A directory with this manifest. `{dir}` in the text stands for the directory.
     pub fn new(manifest: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
-        let place = Self { dir };
+        let place = Self { dir, options: Vec::new() };
         place.put("system.toml", manifest.replace("{dir}", &place.path("").display().to_string()));
         place
+    }
+
+    /// Further options of `vmm run`, instead of those that it had.
+    pub fn with_options(self, options: &[&str]) -> Self {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        Self { options, ..self }
     }
 
     /// A path in the directory.
@@ -59,13 +66,18 @@ impl Place {
             .collect()
     }
 
-    /// Its files without what a system that was killed may have left.
+    /// The names of the files in it, without those that are there to outlive a system: disks.
+    fn files_but_disks(&self) -> BTreeSet<String> {
+        self.files().into_iter().filter(|name| !name.ends_with(".disk")).collect()
+    }
+
+    /// Its files without disks, and without what a system that was killed may have left.
     fn files_of_its_own(&self) -> BTreeSet<String> {
         let is_leftover = |name: &String| {
             let found = fs::symlink_metadata(self.path(name)).expect("a listed file is there");
             found.file_type().is_socket() || name.ends_with(".lock")
         };
-        self.files().into_iter().filter(|name| !is_leftover(name)).collect()
+        self.files_but_disks().into_iter().filter(|name| !is_leftover(name)).collect()
     }
 
     /// `vmm run` of the manifest, with the images of this build.
@@ -73,7 +85,7 @@ impl Place {
         let mut command = command();
         command.arg("run").arg(self.path("system.toml"));
         command.arg("--images").arg(environment::images());
-        command.arg("--socket").arg(self.socket());
+        command.arg("--socket").arg(self.socket()).args(&self.options);
         command
     }
 
@@ -118,10 +130,16 @@ impl System {
 
     /// Starts a system from a place.
     pub fn start_at(place: Place) -> Self {
+        Self::start_with(place, &[])
+    }
+
+    /// Starts a system from a place, with more arguments.
+    pub fn start_with(place: Place, arguments: &[&str]) -> Self {
         let files_before = place.files_of_its_own();
         let mut vmm = place
             .run_command()
             .arg("--json")
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -234,7 +252,7 @@ impl System {
         let complaints = self.complaints();
         assert!(!complaints.contains("panicked"), "the VMM panicked:\n{complaints}");
         if let Some(place) = &self.place {
-            assert_eq!(place.files(), self.files_before, "the VMM left something behind");
+            assert_eq!(place.files_but_disks(), self.files_before, "the VMM left something behind");
         }
     }
 

@@ -1,5 +1,7 @@
 //! Owns what the server must be told by whoever runs it.
 
+use store::interface::Figures;
+
 /// A way to die, asked for with `DEBUG`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crash {
@@ -30,6 +32,22 @@ pub struct Facts {
     pub heap_used: usize,
     /// Bytes of the heap.
     pub heap_total: usize,
+    /// What it began with.
+    pub origin: Origin,
+    /// Microseconds until then.
+    pub start_us: u64,
+}
+
+/// Where the keys come from with which a server began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// There were none.
+    #[default]
+    Nowhere,
+    /// An earlier incarnation left them where a restart keeps them.
+    Kept,
+    /// The store had them.
+    Store,
 }
 
 /// Hears when the database is about to change, and when it has: for one that lives where a restart
@@ -40,6 +58,17 @@ pub trait Edits {
     fn begin_edit(&mut self) {}
     /// It is done.
     fn end_edit(&mut self) {}
+
+    /// One that whoever runs the server makes.
+    fn edit<R>(&mut self, change: impl FnOnce() -> R) -> R
+    where
+        Self: Sized,
+    {
+        self.begin_edit();
+        let result = change();
+        self.end_edit();
+        result
+    }
 }
 
 /// Nobody minds.
@@ -58,4 +87,7 @@ pub trait Env: Edits {
     fn debug(&mut self, crash: Crash);
     /// Figures for INFO.
     fn info(&self) -> Facts;
+    /// Figures of the store that keeps the database, if it tells them. Not called for a database
+    /// that none keeps.
+    fn store(&mut self) -> Option<Figures>;
 }

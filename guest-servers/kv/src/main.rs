@@ -7,11 +7,13 @@
 //!
 //! | argument | meaning | without it |
 //! |---|---|---|
+//! | `durable=yes` | a write is answered when the channel `store` has it on disk, and what is there is loaded at the start | `no`: all is in memory |
 //! | `maxmemory=BYTES` | most memory for keys and values; `KiB`, `MiB`, `GiB` may follow | what the heap allows |
 //! | `debug=yes` | clients may crash the server with `DEBUG` | `no` |
 //! | `log=LEVEL` | least level of console lines | `info` |
 //!
-//! With `state` in its domain's manifest, keys and values live there, and a restart keeps them.
+//! With `state` in its domain's manifest, keys and values live there, and a restart keeps them. One
+//! of a durable kv then asks its store only for what that last took.
 
 #![no_std]
 #![no_main]
@@ -20,19 +22,24 @@ extern crate alloc;
 
 #[path = "guest/crash.rs"]
 mod crash;
+#[path = "guest/durable.rs"]
+mod durable;
+#[path = "guest/keeper.rs"]
+mod keeper;
 #[path = "guest/place.rs"]
 mod place;
 #[path = "guest/surroundings.rs"]
 mod surroundings;
 
+use alloc::borrow::ToOwned;
 use core::time::Duration;
 
 use atoll::clock::{Instant, unix_time};
 use atoll::stream::{Connection, Connections};
 use atoll::{Port, boot, heap, ipc};
 use kv::typed::{Kv, Typed};
-use kv::{Database, Edits, Options, Session};
-use place::Place;
+use kv::{Database, Edits, Origin, Session};
+use place::{Found, Place};
 use surroundings::{Surroundings, seed};
 
 atoll::server! {
@@ -57,15 +64,54 @@ struct Server {
 struct Client(Session);
 
 fn main() -> u32 {
-    let options = Options { debug: boot::argument("debug") == Some("yes"), buffers: buffers() };
-    let Place { database, gate } = Place::of_the_database(options);
-    log::info!("{} MiB for keys and values, epoch {}", database.limit() >> 20, boot::epoch());
-    let mut server = Server { database, surroundings: Surroundings::new(gate) };
+    match boot::argument("durable") {
+        Some("yes") => durable::serve(),
+        None | Some("no") => serve(Server::alone()),
+        Some(other) => panic!("argument `durable` is `{other}`: it can be `yes` or `no`"),
+    }
+}
+
+impl Server {
+    /// One whose keys and values nobody keeps, but for the state region if there is one.
+    fn alone() -> Self {
+        let judge = |database: &Database| match database.is_kept() {
+            false => Ok(()),
+            true => Err("it has changes for a store, and this server has none".to_owned()),
+        };
+        let Place { database, changes, found } = Place::find(0, judge);
+        let mut server = Self::new(database, Surroundings::new(changes));
+        let origin = match found {
+            Found::Nothing => Origin::Nowhere,
+            Found::All => {
+                log::info!("{} keys were kept", server.database.len());
+                Origin::Kept
+            }
+            Found::Lost(why) => {
+                log::warn!("all keys are lost: {why}");
+                Origin::Nowhere
+            }
+        };
+        server.surroundings.begins(origin);
+        server
+    }
+
+    fn new(database: &'static mut Database, surroundings: Surroundings) -> Self {
+        log::info!("{} MiB for keys and values, epoch {}", database.limit() >> 20, boot::epoch());
+        Self { database, surroundings }
+    }
+
+    /// The state of a new connection.
+    fn open(&mut self, id: u64) -> Client {
+        Client(Session::new(self.database, id))
+    }
+}
+
+fn serve(mut server: Server) -> ! {
     let mut connections = Connections::new();
-    let mut next_sweep = Instant::now();
+    let mut sweep = Sweep::new();
     let mut last = TYPED;
     loop {
-        let deadline = (server.database.volatile() > 0).then_some(next_sweep);
+        let deadline = sweep.due(server.database);
         match ipc::receive_any(&turns(last), deadline) {
             Some((TYPED, message)) => {
                 let now = unix_time().as_millis() as u64;
@@ -75,18 +121,37 @@ fn main() -> u32 {
             }
             Some((port, message)) => {
                 server.surroundings.clients = connections.len();
-                connections.serve(message, &mut server, |server: &mut Server, id| {
-                    Client(Session::new(server.database, id))
-                });
+                connections.serve(message, &mut server, Server::open);
                 last = port;
             }
             None => (),
         }
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            server.surroundings.begin_edit();
-            server.database.expire_some(unix_time().as_millis() as u64, SWEEP_KEYS);
-            server.surroundings.end_edit();
-            next_sweep = Instant::now().after(SWEEP_PERIOD);
+        sweep.go_on(&mut server, deadline);
+    }
+}
+
+/// The search for keys whose time is over and that nobody asks for.
+struct Sweep {
+    next: Instant,
+}
+
+impl Sweep {
+    fn new() -> Self {
+        Self { next: Instant::now() }
+    }
+
+    /// When there is something to do.
+    fn due(&self, database: &Database) -> Option<Instant> {
+        (database.volatile() > 0).then_some(self.next)
+    }
+
+    /// Looks at some keys, if that was due.
+    fn go_on(&mut self, server: &mut Server, due: Option<Instant>) {
+        if due.is_some_and(|due| due <= Instant::now()) {
+            let now = unix_time().as_millis() as u64;
+            let Server { database, surroundings } = server;
+            surroundings.edit(|| database.expire_some(now, SWEEP_KEYS));
+            self.next = Instant::now().after(SWEEP_PERIOD);
         }
     }
 }

@@ -56,6 +56,12 @@ impl Output {
         self.buffer.len()
     }
 
+    /// Forgets all but the first `count` pending bytes.
+    pub(crate) fn keep(&mut self, count: usize) {
+        self.buffer.truncate(self.sent.saturating_add(count));
+        self.failed = false;
+    }
+
     /// Forgets what was written since `mark`, and that it failed.
     pub(crate) fn rewind(&mut self, mark: usize) {
         self.buffer.truncate(mark);
@@ -75,9 +81,8 @@ impl Output {
     /// Takes the first memory for a reply, if there is none yet. Whatever grows from it grows where
     /// it was taken.
     #[inline]
-    pub(crate) fn begin(&mut self) {
-        // Should it fail, so will the reply.
-        let _ = self.room(0);
+    pub(crate) fn begin(&mut self) -> Result<(), Failure> {
+        if self.room(0) { Ok(()) } else { Err(Failure::Memory) }
     }
 
     #[inline]

@@ -3,8 +3,11 @@
 mod aborts;
 mod commands;
 mod edits;
+mod kept;
 mod limits;
 mod model;
 mod protocol;
 mod rig;
+mod shelf;
 mod typed;
+mod warm;

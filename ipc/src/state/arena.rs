@@ -77,7 +77,7 @@ pub fn generation(memory: &impl Memory) -> u64 {
 /// Whether a gate with this number is open.
 #[inline]
 pub const fn is_open(generation: u64) -> bool {
-    generation % 2 != 0
+    !generation.is_multiple_of(2)
 }
 
 /// Opens a closed gate; its number then.

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Parser, Subcommand};
 
+use crate::disk::DiskFault;
 use crate::exit_code::ExitCode;
 use crate::manifest::{DomainName, SystemName};
 
@@ -74,6 +75,9 @@ pub(super) struct RunArgs {
     /// Control socket; by default one named after the system
     #[arg(long, value_name = "PATH")]
     pub(super) socket: Option<PathBuf>,
+    /// For tests: have a disk meet a fault at its n-th write, where KIND is stop, tear, fail or full
+    #[arg(long, value_name = "DISK:KIND@N")]
+    pub(super) disk_fault: Vec<DiskFault>,
 }
 
 #[derive(Debug, clap::Args)]

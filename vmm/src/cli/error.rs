@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::bench::atoll::AtollError;
 use crate::bench::engine::RunError;
+use crate::bench::kv::error::KvError;
 use crate::bench::peers::PeerError;
 use crate::bench::plot::PlotError;
 use crate::campaign::CampaignError;
@@ -29,6 +30,8 @@ pub(super) enum CliError {
     Bench(#[from] RunError),
     #[error(transparent)]
     Atoll(#[from] AtollError),
+    #[error(transparent)]
+    Kv(#[from] KvError),
     #[error(transparent)]
     Peers(#[from] PeerError),
     #[error(transparent)]
@@ -65,6 +68,7 @@ impl CliError {
             Self::Client(error) => client_code(error),
             Self::Bench(error) => bench_code(error),
             Self::Atoll(error) => atoll_code(error),
+            Self::Kv(error) => kv_code(error),
             Self::Peers(error) => peers_code(error),
             Self::Plot(error) => plot_code(error),
             Self::File { .. } => ExitCode::Host,
@@ -116,6 +120,18 @@ fn atoll_code(error: &AtollError) -> ExitCode {
         | AtollError::Bind(_)
         | AtollError::Histogram(_)
         | AtollError::Impossible(_) => ExitCode::Runtime,
+    }
+}
+
+fn kv_code(error: &KvError) -> ExitCode {
+    match error {
+        KvError::Atoll(error) => atoll_code(error),
+        KvError::InMemory { .. } => ExitCode::Usage,
+        KvError::Program { .. } | KvError::Host { .. } => ExitCode::Host,
+        KvError::Ended { .. }
+        | KvError::Silent(_)
+        | KvError::Reply { .. }
+        | KvError::Setting(_) => ExitCode::Runtime,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::control::api::{DomainReport, FaultReport, Frame, StateReport};
 use crate::journal::printable;
 
 use super::args::DomainArgs;
+use super::disks;
 use super::error::CliError;
 use super::human::{counted, duration, size, time};
 use super::style;
@@ -57,6 +58,7 @@ pub(super) fn print(report: &DomainReport, out: &mut dyn Write) -> io::Result<()
     exits(report, out)?;
     channels(report, out)?;
     gateways(report, out)?;
+    disks::print(&report.disks, out)?;
     match &report.last_fault {
         Some(fault) => last_fault(fault, out),
         None => Ok(()),

@@ -17,7 +17,8 @@ pub(super) fn run(args: &RunArgs, json: bool) -> Result<(), CliError> {
     let manifest = Manifest::load(&args.check.manifest)?;
     let images_dir = images_dir(&args.check);
     let output = if json { Output::Json } else { Output::Text };
-    Ok(system::run(manifest, RunOptions { images_dir, socket: args.socket.clone(), output })?)
+    let (socket, disk_faults) = (args.socket.clone(), args.disk_fault.clone());
+    Ok(system::run(manifest, RunOptions { images_dir, socket, output, disk_faults })?)
 }
 
 pub(super) fn check(args: &CheckArgs, json: bool, out: &mut dyn Write) -> Result<(), CliError> {
@@ -29,12 +30,13 @@ pub(super) fn check(args: &CheckArgs, json: bool, out: &mut dyn Write) -> Result
     } else {
         writeln!(
             out,
-            "{}: system `{}` is in order: {}, {}, {}",
+            "{}: system `{}` is in order: {}, {}, {}, {}",
             args.manifest.display(),
             manifest.name,
             counted(manifest.domains.len() as u64, "domain"),
             counted(manifest.channels.len() as u64, "channel"),
             counted(manifest.gateways.len() as u64, "gateway"),
+            counted(manifest.disks.len() as u64, "disk"),
         )?;
     }
     Ok(())

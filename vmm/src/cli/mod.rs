@@ -7,6 +7,7 @@ mod args;
 mod bench;
 mod campaign;
 mod core_file;
+mod disks;
 mod error;
 mod faults;
 mod follow;

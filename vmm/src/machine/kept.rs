@@ -131,7 +131,7 @@ mod tests {
         let kept = KeptMemory::new(1 << 20).unwrap();
         assert_eq!(kept.populated_bytes().unwrap(), 0);
         kept.write(0x3ffe, b"state").unwrap();
-        assert_eq!(kept.populated().unwrap(), [0x3000..0x5000]);
+        assert_eq!(kept.populated().unwrap(), std::slice::from_ref(&(0x3000..0x5000)));
         assert_eq!(kept.populated_bytes().unwrap(), 0x2000);
         let mut bytes = [0; 5];
         kept.read(0x3ffe, &mut bytes).unwrap();

@@ -7,6 +7,7 @@ use atoll_ipc::abi::PortKind;
 use thiserror::Error;
 
 use super::areas::AreaError;
+use super::disks::DiskRule;
 use super::memory::{MemorySize, MemorySizeError};
 use super::name::NameError;
 use super::source::Place;
@@ -254,9 +255,12 @@ pub enum Rule {
     /// A rule about groups, restarts, deadlines or bailouts.
     #[error(transparent)]
     Supervision(#[from] SupervisionRule),
+    /// A rule about disks.
+    #[error(transparent)]
+    Disk(#[from] DiskRule),
     /// More links than a domain's table of channels holds.
     #[error(
-        "domain `{domain}` has more than {max} channels and gateways; \
+        "domain `{domain}` has more than {max} channels, gateways and disks; \
          spread them over several domains"
     )]
     TooManyLinks {

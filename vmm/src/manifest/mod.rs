@@ -7,6 +7,7 @@
 
 mod areas;
 mod check;
+mod disks;
 mod domain;
 mod error;
 mod links;
@@ -23,9 +24,10 @@ mod types;
 
 pub use areas::AreaError;
 pub use check::{ImageFacts, PortFacts, check_against};
+pub use disks::{Disk, DiskRule, DiskSize, DiskSizeError, Durability};
 pub use error::{ManifestError, Problem, Rule};
 pub use memory::{MemorySize, MemorySizeError};
-pub use name::{DomainName, GroupName, NameError, PortName, SystemName};
+pub use name::{DiskName, DomainName, GroupName, NameError, PortName, SystemName};
 pub use nearest::nearest;
 pub use source::Place;
 pub use state::{OnCrashLoop, State, StateError};

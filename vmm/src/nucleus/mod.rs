@@ -25,7 +25,7 @@ use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::control::Request;
-use crate::control::api::HostKind;
+use crate::disk::Desk;
 use crate::domain::{Cause, Origin, Report};
 use crate::gateway::Gateway;
 use crate::journal::{EventKind, Journal};
@@ -48,8 +48,6 @@ const DESKS: u32 = 2;
 pub struct Nucleus {
     /// The system's name.
     pub name: String,
-    /// What kind of KVM it runs on.
-    pub host: HostKind,
     /// Its domains, by number.
     pub members: Vec<Member>,
     /// What happened to them that the supervisor is to know.
@@ -60,6 +58,8 @@ pub struct Nucleus {
     pub post_office: letters::PostOffice,
     /// Its gateways.
     pub gateways: Vec<Rc<RefCell<Gateway>>>,
+    /// Its disks.
+    pub disks: Vec<Desk>,
     /// Who runs.
     pub host_page: Arc<SharedPage<HostPage>>,
     /// Where events go.

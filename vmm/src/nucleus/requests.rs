@@ -1,10 +1,12 @@
 //! What the control API asks of the nucleus.
 
 use super::{Member, Nucleus, World, residency};
-use crate::control::api::{DomainReport, DomainStatus, StateReport, SystemStatus};
+use crate::control::api::{DomainReport, DomainStatus, HostKind, StateReport, SystemStatus};
 use crate::control::{Answer, Operation, Refusal, Request};
+use crate::disk::Desk;
 use crate::domain::{Cause, CoreError, Names};
 use crate::journal::EventKind;
+use crate::machine::host::Host;
 
 impl Nucleus {
     /// Answers one request of the control API. A client that no longer waits is no concern.
@@ -103,7 +105,7 @@ impl Nucleus {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_micros: self.started.elapsed().as_micros() as u64,
-            host: self.host,
+            host: host_kind(),
             domains: self.members.iter().map(describe).collect(),
         }
     }
@@ -114,6 +116,7 @@ impl Nucleus {
         };
         let gateways = self.gateways.iter().map(|gateway| gateway.borrow());
         let leading_here = gateways.filter(|gateway| gateway.to().domain.to_string() == domain);
+        let disks = self.disks.iter().filter(|disk| disk.domain == member.id());
         Ok(Box::new(DomainReport {
             status: describe(member),
             image_hash: member.domain.blueprint().image.hash().to_string(),
@@ -122,6 +125,7 @@ impl Nucleus {
             exits: member.domain.counters().exits(),
             channels: self.links.report(member.id()),
             gateways: leading_here.map(|gateway| gateway.report()).collect(),
+            disks: disks.map(Desk::report).collect(),
         }))
     }
 }
@@ -156,4 +160,8 @@ fn describe(member: &Member) -> DomainStatus {
         uptime_micros: member.uptime().as_micros() as u64,
         vcpus: blueprint.plan.vcpus,
     }
+}
+
+fn host_kind() -> HostKind {
+    if Host::has_hardware_virtualisation() { HostKind::Hardware } else { HostKind::Software }
 }

@@ -1,6 +1,7 @@
 //! Puts a system together: channels first, then domains and gateways around them.
 
 mod bailouts;
+mod disks;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -23,7 +24,7 @@ use super::images::Images;
 use super::sleep::SleepCost;
 use crate::channel::{Attention, ChannelMemory};
 use crate::control::Request;
-use crate::control::api::HostKind;
+use crate::disk::{self, DiskFault, DiskFile};
 use crate::domain::{self, Blueprint, ChannelEnd, Domain, new_event};
 use crate::gateway::{Gateway, Line, Listener};
 use crate::ipc::{Channel, End, Port, Spin, Waiter};
@@ -58,6 +59,10 @@ pub struct Parts {
     pub sleep_cost: SleepCost,
     /// Channels between the VMM itself and domains.
     pub host_links: Vec<HostLink>,
+    /// The files of the manifest's disks, in its order.
+    pub disks: Vec<Arc<DiskFile>>,
+    /// Faults that they are to meet.
+    pub disk_faults: Vec<DiskFault>,
 }
 
 /// A domain that is being put together.
@@ -93,7 +98,18 @@ struct Assembly<'m> {
     host_page: Arc<SharedPage<HostPage>>,
 }
 
-/// Makes the domains, channels and gateways of a system, all standing still.
+/// A system that stands still.
+#[derive(Debug)]
+pub struct Assembled {
+    /// Its nucleus.
+    pub nucleus: Nucleus,
+    /// The VMM's ends of channels that it was asked for.
+    pub ends: HostEnds,
+    /// Its disks, to be served before any domain runs.
+    pub disks: Vec<disk::Line>,
+}
+
+/// Makes the domains, channels, gateways and disks of a system, all standing still.
 ///
 /// # Errors
 /// If the host lacks something for one of them.
@@ -102,7 +118,7 @@ pub fn assemble(
     images: &Images,
     parts: Parts,
     requests: mpsc::Receiver<Request>,
-) -> Result<(Nucleus, HostEnds), SystemError> {
+) -> Result<Assembled, SystemError> {
     let vms: Vec<_> =
         manifest.domains.iter().map(|_| Vm::new(&parts.host)).collect::<Result<_, _>>()?;
     let mut assembly = Assembly::new(manifest, images, parts.host_page.clone())?;
@@ -116,19 +132,19 @@ pub fn assemble(
     let gateways = assembly.open_gateways(&parts.journal)?;
     assembly.open_post_office()?;
     let bailouts = assembly.open_bailouts()?;
+    let (desks, disks) = assembly.open_disks(&parts.disks, &parts.disk_faults)?;
     let (reports, reported) = mpsc::channel();
     let members = bailouts.mark(assembly.build(&parts, vms, reports)?);
     let supervisor = supervisor(manifest, &members)?;
-    let hardware = Host::has_hardware_virtualisation();
     let nucleus = Nucleus {
         name: manifest.name.to_string(),
-        host: if hardware { HostKind::Hardware } else { HostKind::Software },
         supervisor,
         members,
         notices: Notices::default(),
         links: Links::new(assembly.links),
         post_office: assembly.post_office,
         gateways,
+        disks: desks,
         host_page: assembly.host_page,
         journal: parts.journal,
         reports: reported,
@@ -143,7 +159,7 @@ pub fn assemble(
         stopping: false,
         over: None,
     };
-    Ok((nucleus, ends))
+    Ok(Assembled { nucleus, ends, disks })
 }
 
 /// A server that has ports says by itself when it is ready: it is when it first waits for a
@@ -286,35 +302,51 @@ impl<'m> Assembly<'m> {
                 self.links.push(Link { name, port, client: own, server: target.party, memory });
             }
             HostLink::Server { from, alias, interface, layout, spin } => {
-                let client = self.party(from)?;
                 let own = Party { domain: None, name: "vmm".to_owned(), wake: event()? };
-                let memory = ChannelMemory::new(*layout)?;
-                let asks = ChannelEnd {
-                    name: alias.to_abi(),
-                    peer: own.name.clone(),
-                    peer_domain: None,
-                    role: Role::Client,
-                    port: 0,
-                    port_id: fresh_id()?,
-                    interface: *interface,
-                    memory: memory.clone(),
-                    layout: *layout,
-                    alert: None,
-                    doorbell: own.wake.clone(),
-                };
-                self.give(from, asks);
-                ends.ports.push(Port::new(End {
-                    name: alias.to_abi(),
-                    interface: *interface,
-                    memory: memory.clone(),
-                    peer: client.wake.clone(),
-                    waiter: Waiter::new(own.wake.clone(), self.spin(*spin)),
-                }));
-                let name = alias.to_string();
-                self.links.push(Link { port: name.clone(), name, client, server: own, memory });
+                let (alias, spin) = (alias.to_abi(), self.spin(*spin));
+                ends.ports
+                    .push(Port::new(self.serve(from, alias, *interface, *layout, own, spin)?));
             }
         }
         Ok(())
+    }
+
+    /// The VMM, as this party, as the server of a channel that a domain has under this name.
+    fn serve(
+        &mut self,
+        from: &DomainName,
+        alias: Name,
+        interface: Interface,
+        layout: Layout,
+        own: Party,
+        spin: Spin,
+    ) -> Result<End, SystemError> {
+        let client = self.party(from)?;
+        let memory = ChannelMemory::new(layout)?;
+        let asks = ChannelEnd {
+            name: alias,
+            peer: own.name.clone(),
+            peer_domain: None,
+            role: Role::Client,
+            port: 0,
+            port_id: fresh_id()?,
+            interface,
+            memory: memory.clone(),
+            layout,
+            alert: None,
+            doorbell: own.wake.clone(),
+        };
+        self.give(from, asks);
+        let end = End {
+            name: alias,
+            interface,
+            memory: memory.clone(),
+            peer: client.wake.clone(),
+            waiter: Waiter::new(own.wake.clone(), spin),
+        };
+        let name = alias.as_str().to_owned();
+        self.links.push(Link { port: name.clone(), name, client, server: own, memory });
+        Ok(end)
     }
 
     fn open_gateways(

@@ -9,8 +9,9 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use atoll_vmm::control::api::{
-    Aftermath, ChannelReport, ChannelRole, DomainReport, DomainState, DomainStatus, FaultKind,
-    FaultReport, Frame, GatewayReport, Hex, HostKind, Registers, StateReport, SystemStatus,
+    Aftermath, ChannelReport, ChannelRole, DiskLatency, DiskReport, DomainReport, DomainState,
+    DomainStatus, FaultKind, FaultReport, Frame, GatewayReport, Hex, HostKind, Registers,
+    StateReport, SystemStatus,
 };
 use atoll_vmm::control::{
     Claim, ControlHandle, LetterRequest, Operation, Refusal, Request, Server,
@@ -219,6 +220,40 @@ pub fn report(name: &str) -> DomainReport {
             bytes_in: 2048,
             bytes_out: 12,
         }],
+        disks: if kv { vec![disk()] } else { Vec::new() },
+    }
+}
+
+pub fn disk() -> DiskReport {
+    DiskReport {
+        name: "log".into(),
+        channel: "disk".into(),
+        file: "/srv/log.disk".into(),
+        size_bytes: 1 << 30,
+        file_bytes: 64 << 20,
+        host_bytes: 3 << 20,
+        direct: false,
+        read_only: false,
+        failing: false,
+        reads: 4,
+        read_bytes: 4 << 20,
+        writes: 10,
+        written_bytes: 40 << 10,
+        discards: 1,
+        syncs: 4,
+        synced: 10,
+        largest_batch: 5,
+        refused: 0,
+        full: 2,
+        failed: 0,
+        durable_writes: Some(DiskLatency {
+            count: 9,
+            p50_micros: 130,
+            p90_micros: 150,
+            p99_micros: 2_100,
+            max_micros: 4_000,
+        }),
+        note: Some("log 5 MiB\nlive 60%".into()),
     }
 }
 

@@ -1,25 +1,36 @@
 //! What the library asks of its surroundings, answered by the guest kernel.
 
-use atoll::state::Gate;
 use atoll::{boot, clock, heap};
-use kv::{Crash, Edits, Env, Facts};
+use kv::{Crash, Edits, Env, Facts, Origin};
+use store::interface::Figures;
 
 use crate::crash;
+use crate::keeper::Keeper;
+use crate::place::Changes;
 
 /// The micro-VM around the server.
 pub struct Surroundings {
     /// Connections that hold state here.
     pub clients: usize,
-    /// What is opened for each change of the database, if that lives in an arena.
-    gate: Option<Gate>,
+    /// What keeps the database, if anything does.
+    pub keeper: Option<Keeper>,
+    pub changes: Changes,
+    origin: Origin,
+    start_us: u64,
     random: u64,
     /// The incarnation whose seed `random` comes from.
     epoch: u32,
 }
 
 impl Surroundings {
-    pub fn new(gate: Option<Gate>) -> Self {
-        Self { clients: 0, gate, random: 0, epoch: 0 }
+    pub fn new(changes: Changes) -> Self {
+        let origin = Origin::Nowhere;
+        Self { clients: 0, keeper: None, changes, origin, start_us: 0, random: 0, epoch: 0 }
+    }
+
+    /// The server begins, now, with what it has.
+    pub fn begins(&mut self, origin: Origin) {
+        (self.origin, self.start_us) = (origin, clock::uptime().as_micros() as u64);
     }
 }
 
@@ -31,16 +42,12 @@ pub fn seed() -> u64 {
 impl Edits for Surroundings {
     #[inline]
     fn begin_edit(&mut self) {
-        if let Some(gate) = self.gate {
-            gate.open();
-        }
+        self.changes.begin_edit();
     }
 
     #[inline]
     fn end_edit(&mut self) {
-        if let Some(gate) = self.gate {
-            gate.close();
-        }
+        self.changes.end_edit();
     }
 }
 
@@ -82,6 +89,12 @@ impl Env for Surroundings {
             clients: self.clients,
             heap_used: heap::used(),
             heap_total: heap::capacity(),
+            origin: self.origin,
+            start_us: self.start_us,
         }
+    }
+
+    fn store(&mut self) -> Option<Figures> {
+        self.keeper.as_mut()?.figures()
     }
 }

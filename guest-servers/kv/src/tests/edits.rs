@@ -2,7 +2,10 @@
 
 use std::format;
 
+use atoll_ipc::interface::Bytes;
+
 use super::rig::{Rig, START};
+use crate::typed::{KvServer, Typed};
 use crate::{Options, Session};
 
 #[test]
@@ -18,6 +21,9 @@ fn whatever_has_to_do_with_keys_is_an_edit() {
     for request in keys {
         assert_eq!(edits(&mut rig, request), 1, "{request}");
     }
+    let typed = rig.env.edits;
+    Typed::new(&mut rig.db, &mut rig.env, START).set(Bytes(b"a"), Bytes(b"v")).unwrap();
+    assert_eq!(rig.env.edits, typed + 1);
     let others = ["PING", "ECHO x", "INFO", "CLIENT ID", "DEBUG PANIC", "NONSENSE", "SET a"];
     for request in others {
         assert_eq!(edits(&mut rig, request), 0, "{request}");

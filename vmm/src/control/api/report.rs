@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{DomainStatus, FaultReport};
+use super::{DiskReport, DomainStatus, FaultReport};
 
 /// Everything about one domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -26,6 +26,9 @@ pub struct DomainReport {
     pub channels: Vec<ChannelReport>,
     /// Gateways that lead to it.
     pub gateways: Vec<GatewayReport>,
+    /// Disks that it has.
+    #[serde(default)]
+    pub disks: Vec<DiskReport>,
 }
 
 /// A state region.

@@ -217,7 +217,7 @@ mod tests {
         let range = STATE..STATE + kept.size();
         let region = Region { image_end: range.start, range, rights: Rights::ReadWrite };
         let filled = filled_of(&source, &region, &source.populated().unwrap()).unwrap();
-        assert_eq!(filled, [STATE + 0x2000..STATE + 0x4000]);
+        assert_eq!(filled, std::slice::from_ref(&(STATE + 0x2000..STATE + 0x4000)));
         let mut bytes = [0; 2];
         source.read(STATE + 0x2ff7, &mut bytes).unwrap();
         assert_eq!(bytes, [0, 7]);

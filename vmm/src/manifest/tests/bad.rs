@@ -329,7 +329,7 @@ fn too_many_links_of_a_domain() {
     assert_eq!(
         message(&links(CHANNELS_MAX + 1)),
         format!(
-            "{line}:6: domain `kv` has more than {CHANNELS_MAX} channels and gateways; \
+            "{line}:6: domain `kv` has more than {CHANNELS_MAX} channels, gateways and disks; \
              spread them over several domains"
         )
     );

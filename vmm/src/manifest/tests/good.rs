@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use atoll_ipc::channel::Layout;
 
 use super::super::{
-    ImageRef, Listen, OnCrashLoop, Restart, Wait, domain, links, read, supervision,
+    ImageRef, Listen, OnCrashLoop, Restart, Wait, disks, domain, links, read, supervision,
 };
 use super::{parse, with};
 use crate::exit_code::ExitCode;
@@ -161,7 +161,8 @@ fn the_references_example_is_a_good_manifest() {
 
 #[test]
 fn the_reference_has_every_key_and_exit_code() {
-    let keys = [&read::KEYS[..], &domain::KEYS, &links::CHANNEL_KEYS, &links::GATEWAY_KEYS];
+    let keys =
+        [&read::KEYS[..], &domain::KEYS, &links::CHANNEL_KEYS, &links::GATEWAY_KEYS, &disks::KEYS];
     let more = [&supervision::SYSTEM_KEYS[..], &supervision::GROUP_KEYS, &supervision::PORT_KEYS];
     for key in [keys.concat(), more.concat()].concat() {
         assert!(REFERENCE.contains(&format!("\n| `{key}` |")), "{key}");
