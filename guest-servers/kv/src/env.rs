@@ -71,9 +71,6 @@ pub trait Edits {
     }
 }
 
-/// Nobody minds.
-impl Edits for () {}
-
 /// The world around the server.
 pub trait Env: Edits {
     /// Milliseconds since 1970.
