@@ -197,6 +197,13 @@ fn nothing_acknowledged_is_lost_whoever_dies() {
 fn nor_by_a_thousand_deaths() {
     if has_kvm() {
         kill_under_load(place(), 1000, &ALL);
+    }
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn nor_by_a_thousand_deaths_of_which_most_leave_kv_its_memory() {
+    if has_kvm() {
         kill_under_load(place_with_state("16 MiB"), 1000, &ALL);
     }
 }

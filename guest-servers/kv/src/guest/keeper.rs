@@ -50,6 +50,12 @@ struct Doubt {
 /// The store had no room for the batch. Nothing of it was carried out, here or there.
 pub struct Refused;
 
+/// A batch that the store did not commit, and why.
+struct Untaken {
+    batch: u64,
+    error: IpcError,
+}
+
 /// Binds the channel to the store, and asks how that stands.
 pub fn bind() -> (StoreClient<Channel>, Terms) {
     let Ok(channel) = Channel::open(STORE) else {
@@ -96,6 +102,12 @@ fn terms(opened: &Opened, largest: usize) -> Terms {
     }
 }
 
+fn complain(terms: &Terms) {
+    if let Some(ailment) = terms.ailment {
+        log::error!("the store takes no writes, and so none are taken here: {ailment:?}");
+    }
+}
+
 impl Keeper {
     pub fn new(store: StoreClient<Channel>, largest: usize, changes: Changes) -> Self {
         Self { store, largest, changes, doubt: None }
@@ -111,6 +123,7 @@ impl Keeper {
             Ok(()) => None,
             Err(stale) => panic!("it did fit: {stale}"),
         };
+        complain(&terms);
         match refused {
             None => {
                 let (keys, batch) = (database.len(), terms.batch);
@@ -118,8 +131,8 @@ impl Keeper {
                 log::info!("{keys} keys were kept; the store's last batch is {batch}{also}");
                 Origin::Kept
             }
-            Some(error) => {
-                log::warn!("the store does not take what the last incarnation left: {error}");
+            Some(Untaken { batch, error }) => {
+                log::warn!("the store does not take what was left, batch {batch}: {error}");
                 self.reload(database)
             }
         }
@@ -154,10 +167,8 @@ impl Keeper {
              batch is {}",
             opened.last.0
         );
-        if let Some(ailment) = opened.ailment {
-            log::error!("the store takes no writes, and so none are taken here: {ailment:?}");
-        }
         let terms = terms(&opened, self.largest);
+        complain(&terms);
         changes.edit(|| database.keep(terms, now_ms()));
         Origin::Store
     }
@@ -173,19 +184,22 @@ impl Keeper {
                 self.doubt = None;
                 Ok(())
             }
-            Err(IpcError::Exhausted) => {
-                log::error!("the store has no room for a batch: its requests are undone");
+            Err(Untaken { batch, error: IpcError::Exhausted }) => {
+                log::error!("the store has no room for batch {batch}: its requests are undone");
                 self.undo(database);
                 Err(Refused)
             }
-            Err(error) => panic!("the store did not commit a batch: {error}"),
+            Err(Untaken { batch, error }) => {
+                panic!("the store did not commit batch {batch}: {error}")
+            }
         }
     }
 
     /// Gives the store the next batch, and notes that it has it.
-    fn give(&mut self, database: &mut Database) -> Result<(), IpcError> {
+    fn give(&mut self, database: &mut Database) -> Result<(), Untaken> {
         let (batch, records) = self.changes.edit(|| database.batch());
-        let Committed { room } = self.store.commit(Word(batch), Bytes(records))?;
+        let committed = self.store.commit(Word(batch), Bytes(records));
+        let Committed { room } = committed.map_err(|error| Untaken { batch, error })?;
         self.changes.edit(|| database.committed(room.0, now_ms()));
         Ok(())
     }
