@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use atoll_tests::environment::{has_kvm, patience, rounds};
 use atoll_tests::ledger::{Chance, Ledger, Tally, connect_in_time};
+use atoll_tests::resp::command;
 use atoll_tests::{Place, Reply, Resp, System};
 
 /// kv in front of its store, on a file in the system's directory.
@@ -48,7 +49,17 @@ domain = "store"
 "#;
 
 fn place() -> Place {
-    let place = Place::new(SYSTEM);
+    place_of(SYSTEM)
+}
+
+/// The same, but kv's memory outlives it.
+fn place_with_state(state: &str) -> Place {
+    let kv = "image = \"kv\"\n";
+    place_of(&SYSTEM.replace(kv, &format!("{kv}state = \"{state}\"\n")))
+}
+
+fn place_of(manifest: &str) -> Place {
+    let place = Place::new(manifest);
     place.put("data.disk", "");
     place
 }
@@ -90,9 +101,46 @@ fn await_service(address: &str) {
     while !matches!(connect_in_time(address).ask("DBSIZE"), Reply::Integer(_)) {}
 }
 
+/// How incarnations of kv said that they began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Starts {
+    /// With what a restart had kept.
+    warm: usize,
+    /// And with changes that the store had not been told of yet.
+    behind: usize,
+    /// With what the store had.
+    loaded: usize,
+    /// After a death in a change.
+    torn: usize,
+    /// After a death while it loaded.
+    partial: usize,
+    /// For another reason, though something was kept.
+    stale: usize,
+}
+
+impl Starts {
+    /// Counts those of one run of a system.
+    fn count(&mut self, system: &System) {
+        for record in system.records().all() {
+            let Some(text) = record["text"].as_str() else { continue };
+            self.warm += usize::from(text.contains(" keys were kept; "));
+            self.behind += usize::from(text.contains("one more is committed now"));
+            self.loaded += usize::from(text.starts_with("loaded "));
+            if text.starts_with("the keys that were kept are not used") {
+                let is_torn = text.contains("died in an edit");
+                let is_partial = text.contains("had not loaded all of it");
+                self.torn += usize::from(is_torn);
+                self.partial += usize::from(is_partial);
+                self.stale += usize::from(!is_torn && !is_partial);
+            }
+        }
+    }
+}
+
 /// Lets clients work while one after the other dies, at any moment, and judges what is there.
-fn kill_under_load(deaths: usize, victims: &[Victim]) -> Tally {
-    let system = System::start_at(place());
+fn kill_under_load(place: Place, deaths: usize, victims: &[Victim]) -> (Tally, Starts) {
+    let system = System::start_at(place);
+    let mut starts = Starts::default();
     let address = address(system.place());
     let is_over = AtomicBool::new(false);
     let mut chance = Chance::new(deaths as u64);
@@ -112,20 +160,25 @@ fn kill_under_load(deaths: usize, victims: &[Victim]) -> Tally {
                 Victim::Kv => drop(system.http("POST", "/v1/domains/kv/kill")),
                 Victim::Store => drop(system.http("POST", "/v1/domains/store/kill")),
                 Victim::Fault => drop(connect_in_time(&address).send(b"DEBUG SEGFAULT\r\n")),
-                Victim::Vmm => system = System::start_at(system.murder()),
+                Victim::Vmm => {
+                    starts.count(&system);
+                    system = System::start_at(system.murder());
+                }
             }
         }
         is_over.store(true, Relaxed);
         let ledgers = clients.into_iter().map(|client| client.join().expect("a client judges"));
         (system, ledgers.collect::<Vec<_>>())
     });
-    // The last word is what is on disk.
+    // What is served, and then, as the last word, what is on disk.
+    ledgers.iter_mut().for_each(|ledger| ledger.check(|| connect_in_time(&address)));
+    starts.count(&system);
     let system = System::start_at(system.murder());
     ledgers.iter_mut().for_each(|ledger| ledger.check(|| connect_in_time(&address)));
     let tally = ledgers.iter().fold(Tally::default(), |sum, ledger| sum.plus(ledger.tally));
     drop(system);
-    eprintln!("{deaths} deaths: {tally:?}");
-    tally
+    eprintln!("{deaths} deaths: {tally:?}, {starts:?}");
+    (tally, starts)
 }
 
 const ALL: [Victim; 4] = [Victim::Kv, Victim::Store, Victim::Fault, Victim::Vmm];
@@ -135,17 +188,133 @@ fn nothing_acknowledged_is_lost_whoever_dies() {
     if !has_kvm() {
         return;
     }
-    let tally = kill_under_load(rounds(60, 6), &ALL);
+    let (tally, starts) = kill_under_load(place(), rounds(60, 6), &ALL);
     assert!(tally.acknowledged > 0 && tally.looks > 4, "{tally:?}");
     assert_eq!(tally.refused, 0);
+    assert_eq!((starts.warm, starts.torn), (0, 0), "nothing is kept but by the store");
 }
 
 #[test]
 #[ignore = "takes minutes"]
 fn nor_by_a_thousand_deaths() {
     if has_kvm() {
-        kill_under_load(1000, &ALL);
+        kill_under_load(place(), 1000, &ALL);
     }
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn nor_by_a_thousand_deaths_of_which_most_leave_kv_its_memory() {
+    if has_kvm() {
+        kill_under_load(place_with_state("16 MiB"), 1000, &ALL);
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_by_a_kv_that_comes_back_warm() {
+    if !has_kvm() {
+        return;
+    }
+    let victims = [Victim::Kv, Victim::Fault, Victim::Kv, Victim::Store];
+    let (tally, starts) = kill_under_load(place_with_state("16 MiB"), rounds(80, 6), &victims);
+    assert!(tally.acknowledged > 0 && tally.looks > 4, "{tally:?}");
+    assert_eq!(tally.refused, 0);
+    assert!(starts.warm > 0, "{starts:?}");
+    assert!(starts.loaded <= 1 + starts.torn + starts.partial, "{starts:?}");
+    assert_eq!(starts.stale, 0, "{starts:?}");
+}
+
+#[test]
+fn nor_if_the_vmm_dies_too() {
+    if !has_kvm() {
+        return;
+    }
+    let (tally, starts) = kill_under_load(place_with_state("16 MiB"), rounds(60, 6), &ALL);
+    assert!(tally.acknowledged > 0 && tally.looks > 4, "{tally:?}");
+    assert_eq!((tally.refused, starts.stale), (0, 0), "{starts:?}");
+}
+
+/// What `INFO` says of how kv began.
+fn start(kv: &mut Resp) -> String {
+    let info = kv.ask("INFO persistence").text();
+    let line = info.lines().find_map(|line| line.strip_prefix("atoll_start:"));
+    line.expect("it says how it began").to_owned()
+}
+
+#[test]
+fn what_kv_keeps_is_used_as_long_as_it_is_what_the_store_has() {
+    if !has_kvm() {
+        return;
+    }
+    let system = System::start_at(place_with_state("16 MiB"));
+    let address = address(system.place());
+    let mut kv = connect_in_time(&address);
+    assert_eq!(start(&mut kv), "loaded");
+    assert_eq!(kv.ask("SET a 1"), Reply::ok());
+    assert!(connect_in_time(&address).ask("DEBUG SEGFAULT").is_restarted());
+    assert_eq!((kv.ask("INCR a"), start(&mut kv)), (Reply::Integer(2), "warm".into()));
+    for victim in ["kv", "store"] {
+        let mark = system.records().mark();
+        system.told(&["kill", victim]);
+        system.restarted_after(mark, "kv");
+        let mut kv = connect_in_time(&address);
+        assert_eq!((kv.ask("GET a"), start(&mut kv)), (Reply::bulk("2"), "warm".into()));
+    }
+    let mark = system.records().mark();
+    system.told(&["reset-state", "kv"]);
+    system.restarted_after(mark, "kv");
+    let mut kv = connect_in_time(&address);
+    assert_eq!((kv.ask("INCR a"), start(&mut kv)), (Reply::Integer(3), "loaded".into()));
+    let system = System::start_at(system.murder());
+    let mut kv = connect_in_time(&address);
+    assert_eq!((kv.ask("GET a"), start(&mut kv)), (Reply::bulk("3"), "loaded".into()));
+    drop(system);
+}
+
+/// Commands that take long: a kv that has many of them is hardly ever outside of an edit.
+#[test]
+fn a_kv_that_dies_in_a_change_loads_what_the_store_has() {
+    if !has_kvm() {
+        return;
+    }
+    let system = System::start_at(place_with_state("16 MiB"));
+    let address = address(system.place());
+    let mut kv = connect_in_time(&address);
+    let keys = rounds(10_000, 1_000);
+    for chunk in (0..keys).collect::<Vec<_>>().chunks(100) {
+        let pairs = chunk.iter().map(|number| format!(" {}-{number} {number}", "key".repeat(20)));
+        assert_eq!(kv.ask(&format!("MSET{}", pairs.collect::<String>())), Reply::ok());
+    }
+    let search = command("KEYS *k*k*k*k*x").repeat(100);
+    let began = (0..rounds(50, 20)).find_map(|_| {
+        let mark = system.records().mark();
+        let mut busy = connect_in_time(&address);
+        assert!(busy.send(&search));
+        system.told(&["kill", "kv"]);
+        system.restarted_after(mark, "kv");
+        let began = start(&mut connect_in_time(&address));
+        (began == "loaded").then_some(began)
+    });
+    assert!(began.is_some(), "it never died in an edit");
+    let mut starts = Starts::default();
+    starts.count(&system);
+    assert_eq!((starts.torn, starts.stale), (1, 0), "{starts:?}");
+    let mut kv = connect_in_time(&address);
+    assert_eq!(kv.ask("DBSIZE"), Reply::Integer(keys as i64));
+    drop(system);
+}
+
+#[test]
+fn a_state_region_without_room_for_a_batch_is_refused() {
+    if !has_kvm() {
+        return;
+    }
+    let system = System::start_at(place_with_state("2 MiB"));
+    let faulted = system.event_after(0, "kv", "domain-faulted");
+    let what = faulted["fault"]["what"].as_str().expect("a panic has a text");
+    assert!(what.contains("batches of 1048576 bytes must be possible"), "{what}");
+    assert!(what.contains("and of its `state` if it has any"), "{what}");
+    drop(system.murder());
 }
 
 /// Requests of the workload whose every write is a place to die at.
@@ -231,6 +400,15 @@ fn a_vmm_that_dies_in_the_middle_of_any_write_loses_nothing() {
 
 #[test]
 fn a_disk_that_fails_is_told_and_what_was_acknowledged_is_there() {
+    fails_at_each(place);
+}
+
+#[test]
+fn the_same_of_a_kv_that_keeps_what_the_disk_did_not_take() {
+    fails_at_each(|| place_with_state("16 MiB"));
+}
+
+fn fails_at_each(place: impl Fn() -> Place) {
     if !has_kvm() {
         return;
     }

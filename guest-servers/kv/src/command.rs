@@ -73,6 +73,20 @@ pub(crate) fn run(call: &mut Call<'_>) -> Done {
     if !takes(command, call.args.len()) {
         return wrong_count(call, &[command.name]);
     }
+    if command.effect == Effect::Other {
+        return (command.run)(call);
+    }
+    // A reply that grows does so where it lies: it must not begin to among the keys.
+    call.out.begin()?;
+    call.env.begin_edit();
+    let done = amid_edit(call, command);
+    call.env.end_edit();
+    done
+}
+
+/// Runs a command that has to do with keys.
+#[inline]
+fn amid_edit(call: &mut Call<'_>, command: &Command) -> Done {
     if call.db.is_kept() {
         call.admit(command.effect, 0)?;
     }

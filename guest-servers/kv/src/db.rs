@@ -98,6 +98,17 @@ impl Database {
         }
     }
 
+    /// Goes on with a database that an earlier incarnation left: its keys stay, and what belonged to
+    /// that incarnation's sessions is forgotten. If a store keeps it, it is to be
+    /// [joined](Self::rejoin) again before it is used.
+    pub fn resume(&mut self, limit: usize, options: Options) {
+        // It is memory that no longer is what it was.
+        core::mem::forget(core::mem::take(&mut self.spans));
+        self.pool.refill(options.buffers);
+        self.stats = Stats::default();
+        (self.limit, self.options) = (limit, options);
+    }
+
     /// Bytes in use by keys and values.
     #[must_use]
     pub fn used(&self) -> usize {

@@ -32,10 +32,47 @@ pub struct Facts {
     pub heap_used: usize,
     /// Bytes of the heap.
     pub heap_total: usize,
+    /// What it began with.
+    pub origin: Origin,
+    /// Microseconds until then.
+    pub start_us: u64,
+}
+
+/// Where the keys come from with which a server began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Origin {
+    /// There were none.
+    #[default]
+    Nowhere,
+    /// An earlier incarnation left them where a restart keeps them.
+    Kept,
+    /// The store had them.
+    Store,
+}
+
+/// Hears when the database is about to change, and when it has: for one that lives where a restart
+/// keeps it. What is allocated in between is the database's own. Whatever only looks at the keyspace
+/// may change it, too, as it finds keys whose time is over.
+pub trait Edits {
+    /// A change begins. There is none under way.
+    fn begin_edit(&mut self) {}
+    /// It is done.
+    fn end_edit(&mut self) {}
+
+    /// One that whoever runs the server makes.
+    fn edit<R>(&mut self, change: impl FnOnce() -> R) -> R
+    where
+        Self: Sized,
+    {
+        self.begin_edit();
+        let result = change();
+        self.end_edit();
+        result
+    }
 }
 
 /// The world around the server.
-pub trait Env {
+pub trait Env: Edits {
     /// Milliseconds since 1970.
     fn now_ms(&self) -> u64;
     /// Microseconds since 1970.

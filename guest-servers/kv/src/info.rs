@@ -7,7 +7,7 @@ use store::interface::{Ailment, Figures};
 
 use crate::command::{Call, Done};
 use crate::db::Database;
-use crate::env::Facts;
+use crate::env::{Facts, Origin};
 use crate::failure::Failure;
 use crate::journal::Terms;
 use crate::server::REDIS_VERSION;
@@ -109,14 +109,21 @@ fn persistence(text: &mut String, db: &Database, told: Told) -> fmt::Result {
         Some(Ailment::Failed) => "failed",
         Some(Ailment::ReadOnly) => "read-only",
     };
+    let origin = match told.facts.origin {
+        Origin::Nowhere => "empty",
+        Origin::Kept => "warm",
+        Origin::Store => "loaded",
+    };
     write!(
         text,
         "# Persistence\r\nloading:0\r\nrdb_bgsave_in_progress:0\r\nrdb_last_save_time:{}\r\n\
          rdb_last_bgsave_status:ok\r\naof_enabled:{}\r\naof_rewrite_in_progress:0\r\n\
-         aof_last_bgrewrite_status:ok\r\naof_last_write_status:{}\r\n",
+         aof_last_bgrewrite_status:ok\r\naof_last_write_status:{}\r\natoll_start:{origin}\r\n\
+         atoll_start_us:{}\r\n",
         journal.map_or(0, |journal| journal.saved_ms / 1000),
         u8::from(journal.is_some()),
         if ailment == "none" { "ok" } else { "err" },
+        told.facts.start_us,
     )?;
     let Some(journal) = journal else { return Ok(()) };
     let Terms { batch, room, .. } = *journal.terms();

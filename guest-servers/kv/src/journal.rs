@@ -72,6 +72,8 @@ impl Mark {
 /// What a [`Database`](crate::Database) is told of the store that keeps it.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
+    /// Its identity: another one has other batches of the same numbers.
+    pub store: [u64; 2],
     /// The last batch that the store has.
     pub batch: u64,
     /// Bytes of records that it has room for.
@@ -97,6 +99,8 @@ pub(crate) struct Journal {
     promised: usize,
     /// It found no room where it had said that there was some: see [`Journal::doubt`].
     doubted: bool,
+    /// Whether the records are a whole batch, which the store may have been given.
+    sealed: bool,
 }
 
 impl Journal {
@@ -109,6 +113,7 @@ impl Journal {
             owed: 0,
             promised: 0,
             doubted: false,
+            sealed: false,
         }
     }
 
@@ -277,6 +282,7 @@ impl Journal {
         dirty.clear();
         self.dirty = dirty;
         self.owed = 0;
+        self.sealed = true;
     }
 
     /// Puts the length of its value into a record at the end that was begun without one.
@@ -284,6 +290,19 @@ impl Journal {
         let length = (self.records.len() - start - HEAD - key) as u32;
         // After the kind and the length of the key.
         self.records[start + 5..start + HEAD].copy_from_slice(&length.to_le_bytes());
+    }
+
+    /// Whether the records are a batch that nothing was added to since, as is so from when it is
+    /// given to the store until the store has it.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.sealed
+    }
+
+    /// Goes on with a store that stands so.
+    pub(crate) fn rejoin(&mut self, terms: Terms) {
+        self.terms = terms;
+        self.promised = 0;
+        self.doubted = false;
     }
 
     pub(crate) fn records(&self) -> &[u8] {
@@ -296,6 +315,7 @@ impl Journal {
         self.believe(room);
         self.saved_ms = now_ms;
         self.promised = 0;
+        self.sealed = false;
         self.records.clear();
         if self.records.capacity() > KEPT {
             self.records = Vec::new();

@@ -7,7 +7,9 @@
 //! and nothing that a client sends can make an allocation failure more than an error reply.
 //!
 //! A database can be [kept](Database::keep) by a store: it then notes what changes, whoever runs
-//! it [commits](Database::batch) that, and a later incarnation [loads](Database::load) it.
+//! it [commits](Database::batch) that, and a later incarnation [loads](Database::load) it. One that
+//! lives where a restart keeps it is changed in [`Edits`], and [goes on](Database::resume) with a later
+//! incarnation.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -40,6 +42,7 @@ mod load;
 mod memory;
 mod number;
 mod partial;
+mod rejoin;
 mod reply;
 mod request;
 mod saving;
@@ -59,7 +62,8 @@ mod word;
 mod tests;
 
 pub use db::{Database, Options};
-pub use env::{Crash, Env, Facts};
+pub use env::{Crash, Edits, Env, Facts, Origin};
 pub use journal::Terms;
 pub use load::LoadError;
+pub use rejoin::Stale;
 pub use session::Session;

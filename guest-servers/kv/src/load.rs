@@ -31,7 +31,9 @@ pub enum LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Memory => f.write_str("there is no memory for it: give the domain more"),
+            Self::Memory => f.write_str(
+                "there is no memory for it: give the domain more, of `state` if it has any",
+            ),
             Self::Version(version) => {
                 write!(f, "it has form {version}, and this kv reads form {}", VERSION >> 4)
             }

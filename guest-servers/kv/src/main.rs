@@ -11,6 +11,9 @@
 //! | `maxmemory=BYTES` | most memory for keys and values; `KiB`, `MiB`, `GiB` may follow | what the heap allows |
 //! | `debug=yes` | clients may crash the server with `DEBUG` | `no` |
 //! | `log=LEVEL` | least level of console lines | `info` |
+//!
+//! With `state` in its domain's manifest, keys and values live there, and a restart keeps them. One
+//! of a durable kv then asks its store only for what that last took.
 
 #![no_std]
 #![no_main]
@@ -23,16 +26,20 @@ mod crash;
 mod durable;
 #[path = "guest/keeper.rs"]
 mod keeper;
+#[path = "guest/place.rs"]
+mod place;
 #[path = "guest/surroundings.rs"]
 mod surroundings;
 
+use alloc::borrow::ToOwned;
 use core::time::Duration;
 
 use atoll::clock::{Instant, unix_time};
 use atoll::stream::{Connection, Connections};
 use atoll::{Port, boot, heap, ipc};
 use kv::typed::{Kv, Typed};
-use kv::{Database, Options, Session};
+use kv::{Database, Edits, Origin, Session};
+use place::{Found, Place};
 use surroundings::{Surroundings, seed};
 
 atoll::server! {
@@ -50,7 +57,7 @@ const RESTARTED: &str =
     "RESTARTED the server restarted; the command may or may not have been executed";
 
 struct Server {
-    database: Database,
+    database: &'static mut Database,
     surroundings: Surroundings,
 }
 
@@ -59,23 +66,43 @@ struct Client(Session);
 fn main() -> u32 {
     match boot::argument("durable") {
         Some("yes") => durable::serve(),
-        None | Some("no") => serve(Server::new(0)),
+        None | Some("no") => serve(Server::alone()),
         Some(other) => panic!("argument `durable` is `{other}`: it can be `yes` or `no`"),
     }
 }
 
 impl Server {
-    /// An empty database. So many bytes of the heap are for others.
-    fn new(spoken_for: usize) -> Self {
-        let options = Options { debug: boot::argument("debug") == Some("yes"), buffers: buffers() };
-        let limit = limit(spoken_for);
-        log::info!("{} MiB for keys and values, epoch {}", limit >> 20, boot::epoch());
-        Self { database: Database::new(limit, seed(), options), surroundings: Surroundings::new() }
+    /// One whose keys and values nobody keeps, but for the state region if there is one.
+    fn alone() -> Self {
+        let judge = |database: &Database| match database.is_kept() {
+            false => Ok(()),
+            true => Err("it has changes for a store, and this server has none".to_owned()),
+        };
+        let Place { database, changes, found } = Place::find(0, judge);
+        let mut server = Self::new(database, Surroundings::new(changes));
+        let origin = match found {
+            Found::Nothing => Origin::Nowhere,
+            Found::All => {
+                log::info!("{} keys were kept", server.database.len());
+                Origin::Kept
+            }
+            Found::Lost(why) => {
+                log::warn!("all keys are lost: {why}");
+                Origin::Nowhere
+            }
+        };
+        server.surroundings.begins(origin);
+        server
+    }
+
+    fn new(database: &'static mut Database, surroundings: Surroundings) -> Self {
+        log::info!("{} MiB for keys and values, epoch {}", database.limit() >> 20, boot::epoch());
+        Self { database, surroundings }
     }
 
     /// The state of a new connection.
     fn open(&mut self, id: u64) -> Client {
-        Client(Session::new(&self.database, id))
+        Client(Session::new(self.database, id))
     }
 }
 
@@ -84,11 +111,12 @@ fn serve(mut server: Server) -> ! {
     let mut sweep = Sweep::new();
     let mut last = TYPED;
     loop {
-        let deadline = sweep.due(&server.database);
+        let deadline = sweep.due(server.database);
         match ipc::receive_any(&turns(last), deadline) {
             Some((TYPED, message)) => {
                 let now = unix_time().as_millis() as u64;
-                Kv::dispatch(&mut Typed::new(&mut server.database, now), message);
+                let Server { database, surroundings } = &mut server;
+                Kv::dispatch(&mut Typed::new(database, surroundings, now), message);
                 last = TYPED;
             }
             Some((port, message)) => {
@@ -98,7 +126,7 @@ fn serve(mut server: Server) -> ! {
             }
             None => (),
         }
-        sweep.go_on(&mut server.database, deadline);
+        sweep.go_on(&mut server, deadline);
     }
 }
 
@@ -118,9 +146,11 @@ impl Sweep {
     }
 
     /// Looks at some keys, if that was due.
-    fn go_on(&mut self, database: &mut Database, due: Option<Instant>) {
+    fn go_on(&mut self, server: &mut Server, due: Option<Instant>) {
         if due.is_some_and(|due| due <= Instant::now()) {
-            database.expire_some(unix_time().as_millis() as u64, SWEEP_KEYS);
+            let now = unix_time().as_millis() as u64;
+            let Server { database, surroundings } = server;
+            surroundings.edit(|| database.expire_some(now, SWEEP_KEYS));
             self.next = Instant::now().after(SWEEP_PERIOD);
         }
     }
@@ -136,10 +166,10 @@ const fn turns(last: Port) -> [Port; 2] {
     }
 }
 
-/// Bytes for keys and values, where so many are spoken for.
-fn limit(spoken_for: usize) -> usize {
+/// Bytes for keys and values, where all that they take is `room`.
+fn limit(room: usize) -> usize {
     // A fifth goes to fragments between allocations.
-    let most = heap::capacity().saturating_sub(buffers() + spoken_for) / 5 * 4;
+    let most = room / 5 * 4;
     boot::argument("maxmemory").and_then(bytes).map_or(most, |asked| asked.min(most))
 }
 
@@ -164,7 +194,7 @@ fn bytes(text: &str) -> Option<usize> {
 
 impl Connection<Server> for Client {
     fn feed(&mut self, server: &mut Server, input: &[u8]) -> usize {
-        self.0.feed(&mut server.database, &mut server.surroundings, input)
+        self.0.feed(server.database, &mut server.surroundings, input)
     }
 
     fn abort(&mut self, input: &[u8]) {

@@ -64,6 +64,11 @@ impl Pool {
         Self(Rc::new(Cell::new(bytes)))
     }
 
+    /// Whatever was taken from it is so no more.
+    pub(crate) fn refill(&self, bytes: usize) {
+        self.0.set(bytes);
+    }
+
     pub(crate) fn left(&self) -> usize {
         self.0.get()
     }

@@ -78,6 +78,13 @@ impl Output {
         if self.failed { Err(Failure::Memory) } else { Ok(()) }
     }
 
+    /// Takes the first memory for a reply, if there is none yet. Whatever grows from it grows where
+    /// it was taken.
+    #[inline]
+    pub(crate) fn begin(&mut self) -> Result<(), Failure> {
+        if self.room(0) { Ok(()) } else { Err(Failure::Memory) }
+    }
+
     #[inline]
     fn room(&mut self, payload: usize) -> bool {
         let room = self.buffer.reserve(payload.saturating_add(FRAME), usize::MAX);

@@ -2,6 +2,7 @@
 
 mod aborts;
 mod commands;
+mod edits;
 mod kept;
 mod limits;
 mod model;
@@ -9,3 +10,4 @@ mod protocol;
 mod rig;
 mod shelf;
 mod typed;
+mod warm;

@@ -11,13 +11,14 @@
 //! | [`Status::Denied`] | `Denied` | the request is in order, but not for what the key holds: a list, a hash or a set; a string that is no number, or one that the sum or the longer string would not fit; or the store takes no writes, as its disk failed or can only be read |
 //! | [`Status::Malformed`] | `Rejected` | no key could be asked for that: a value or key above 8 MiB, a deadline that is none |
 //!
-//! Unless kv is durable its death empties it, as it keeps everything in memory. A repeated `get`, `set` or `delete`
+//! Unless kv is durable, or has a state region, its death empties it. A repeated `get`, `set` or `delete`
 //! then means what the first one meant, and their stubs repeat them; `increment`, `append` and
 //! `set_if_absent` do not, and their callers say what they want: [`OnRestart`].
 //!
 //! [`OnRestart`]: atoll_ipc::interface::OnRestart
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use atoll_ipc::interface::{Bytes, Word};
 use atoll_ipc::message::Status;
@@ -25,6 +26,7 @@ use atoll_ipc::message::Status;
 use crate::command::{RECORDS_MAX, STRING_MAX};
 use crate::counters;
 use crate::db::Database;
+use crate::env::Edits;
 use crate::failure::Failure;
 use crate::request::BULK_LIMIT;
 use crate::strings;
@@ -63,16 +65,22 @@ atoll_ipc::interface! {
 }
 
 /// A [`Database`] as a server of [`Kv`], for the length of one request.
-#[derive(Debug)]
 pub struct Typed<'a> {
     db: &'a mut Database,
+    edits: &'a mut dyn Edits,
     now: u64,
 }
 
+impl fmt::Debug for Typed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Typed").field("db", &self.db).finish_non_exhaustive()
+    }
+}
+
 impl<'a> Typed<'a> {
-    /// Serves `db`, at so many milliseconds since 1970.
-    pub fn new(db: &'a mut Database, now: u64) -> Self {
-        Self { db, now }
+    /// Serves `db`, at so many milliseconds since 1970; `edits` hears of its changes.
+    pub fn new(db: &'a mut Database, edits: &'a mut dyn Edits, now: u64) -> Self {
+        Self { db, edits, now }
     }
 
     /// Carries an operation out, and counts it as the commands of sessions are counted.
@@ -82,7 +90,10 @@ impl<'a> Typed<'a> {
         operation: impl FnOnce(&mut Database, u64) -> Result<R, Failure>,
     ) -> Result<R, Status> {
         self.db.stats.commands += 1;
-        operation(self.db, self.now).map_err(|failure| {
+        self.edits.begin_edit();
+        let result = operation(self.db, self.now);
+        self.edits.end_edit();
+        result.map_err(|failure| {
             self.db.stats.errors += 1;
             status(failure)
         })

@@ -4,15 +4,19 @@
 //! with it. Then everything that they changed is committed at once, and only then are they
 //! answered: the reads among them, too, since they may have seen what was not on disk yet.
 
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use atoll::clock::unix_time;
 use atoll::interface::{Answerable, Payload};
 use atoll::stream::{Connections, Taken};
 use atoll::{Message, Port, Status, ipc};
+use kv::Database;
 use kv::typed::{Kv, Typed};
 
-use crate::keeper::{Keeper, Refused};
+use crate::keeper::{self, Keeper, Refused};
+use crate::place::{Found, Place};
+use crate::surroundings::Surroundings;
 use crate::{Client, Server, Sweep, TYPED, turns};
 
 /// Most messages of a round: as many as one channel has in service.
@@ -68,19 +72,16 @@ pub fn serve() -> ! {
     if let Err(error) = atoll::ready() {
         panic!("{error}");
     }
-    let mut keeper = Keeper::bind();
-    let mut server = Server::new(keeper.memory());
-    keeper.fill(&mut server.database);
-    server.surroundings.keeper = Some(keeper);
+    let mut server = begin();
     let mut connections = Connections::new();
     let mut round = Vec::with_capacity(ROUND);
     let mut sweep = Sweep::new();
     let mut last = TYPED;
     loop {
-        let deadline = sweep.due(&server.database);
+        let deadline = sweep.due(server.database);
         let mut found = ipc::receive_any(&turns(last), deadline);
         if let Some(keeper) = &mut server.surroundings.keeper {
-            keeper.reconsider(&mut server.database);
+            keeper.reconsider(server.database);
         }
         while let Some((port, message)) = found {
             take(&mut server, &mut connections, &mut round, port, message);
@@ -88,9 +89,9 @@ pub fn serve() -> ! {
             let goes_on = round.len() < ROUND && !server.database.is_sated();
             found = if goes_on { ipc::poll_any(&turns(last)) } else { None };
         }
-        sweep.go_on(&mut server.database, deadline);
+        sweep.go_on(&mut server, deadline);
         let committed = match &mut server.surroundings.keeper {
-            Some(keeper) => keeper.commit(&mut server.database),
+            Some(keeper) => keeper.commit(server.database),
             None => Ok(()),
         };
         match committed {
@@ -98,6 +99,26 @@ pub fn serve() -> ! {
             Err(Refused) => round.drain(..).for_each(|held| revoke(&mut connections, held)),
         }
     }
+}
+
+/// A server that has what its store has: because a restart has kept it, or it is loaded.
+fn begin() -> Server {
+    let (store, terms) = keeper::bind();
+    let judge = |database: &Database| database.fits(&terms).map_err(|stale| stale.to_string());
+    let Place { database, changes, found } = Place::find(2 * terms.largest, judge);
+    let mut server = Server::new(database, Surroundings::new(changes));
+    let mut keeper = Keeper::new(store, terms.largest, changes);
+    let origin = match found {
+        Found::All => keeper.go_on(server.database, terms),
+        Found::Nothing => keeper.fill(server.database),
+        Found::Lost(why) => {
+            log::warn!("the keys that were kept are not used: {why}");
+            keeper.fill(server.database)
+        }
+    };
+    server.surroundings.keeper = Some(keeper);
+    server.surroundings.begins(origin);
+    server
 }
 
 /// Carries a message out.
@@ -110,7 +131,8 @@ fn take(
 ) {
     if port == TYPED {
         let now = unix_time().as_millis() as u64;
-        Kv::dispatch(&mut Typed::new(&mut server.database, now), Answer { message, round });
+        let Server { database, surroundings } = server;
+        Kv::dispatch(&mut Typed::new(database, surroundings, now), Answer { message, round });
         return;
     }
     server.surroundings.clients = connections.len();

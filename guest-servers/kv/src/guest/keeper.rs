@@ -1,16 +1,19 @@
 //! The store that keeps the database: what is loaded from it, and what is committed to it.
 //!
 //! Whatever goes wrong here ends the incarnation: it may have carried out what the store does not
-//! have, and the next one begins with what the store has. Nobody was told otherwise.
+//! have, and the next one begins with what the store has. Nobody was told otherwise. One that finds its
+//! database kept makes the two the same, before it serves anybody.
 
 use core::time::Duration;
 
 use atoll::clock::{Instant, unix_time};
 use atoll::interface::{Bytes, Word};
-use atoll::{Channel, IpcError, heap, heartbeat};
-use kv::{Database, Terms};
-use store::interface::{Chunk, Figures, StoreClient};
+use atoll::{Channel, IpcError, heartbeat};
+use kv::{Database, Edits, Origin, Terms};
+use store::interface::{Chunk, Committed, Figures, Opened, StoreClient};
 use store::record;
+
+use crate::place::{self, Changes};
 
 /// The channel to the store.
 const STORE: &str = "store";
@@ -32,6 +35,8 @@ const DOUBT_MAX: Duration = Duration::from_secs(64);
 pub struct Keeper {
     store: StoreClient<Channel>,
     largest: usize,
+    /// Around whatever changes the database.
+    changes: Changes,
     doubt: Option<Doubt>,
 }
 
@@ -45,54 +50,107 @@ struct Doubt {
 /// The store had no room for the batch. Nothing of it was carried out, here or there.
 pub struct Refused;
 
-impl Keeper {
-    pub fn bind() -> Self {
-        let Ok(channel) = Channel::open(STORE) else {
-            panic!("durable=yes needs a channel `{STORE}` to a store: the manifest gives none")
-        };
-        let carries = channel.max_request() - COMMIT_HEAD;
-        let mut store = match StoreClient::bind(channel) {
-            Ok(store) => store,
-            Err(error) => panic!("{error}"),
-        };
-        let takes = match store.open() {
-            Ok(opened) => opened.longest.0 as usize,
-            Err(error) => panic!("the store cannot be opened: {error}"),
-        };
-        // The heap holds a batch twice while it is committed.
-        let holds = heap::capacity() / 8;
-        let largest = carries.min(takes).min(holds);
-        assert!(
-            largest >= BATCH_MIN,
-            "batches of {BATCH_MIN} bytes must be possible: the channel `{STORE}` carries {carries} \
-             (half of its `buffers`), the store takes {takes} (a part of its disk), and this domain \
-             has memory for {holds}"
+/// A batch that the store did not commit, and why.
+struct Untaken {
+    batch: u64,
+    error: IpcError,
+}
+
+/// Binds the channel to the store, and asks how that stands.
+pub fn bind() -> (StoreClient<Channel>, Terms) {
+    let Ok(channel) = Channel::open(STORE) else {
+        panic!("durable=yes needs a channel `{STORE}` to a store: the manifest gives none")
+    };
+    let carries = channel.max_request() - COMMIT_HEAD;
+    let mut store = match StoreClient::bind(channel) {
+        Ok(store) => store,
+        Err(error) => panic!("{error}"),
+    };
+    let opened = open(&mut store);
+    let takes = opened.longest.0 as usize;
+    let holds = place::holds();
+    let largest = carries.min(takes).min(holds);
+    assert!(
+        largest >= BATCH_MIN,
+        "batches of {BATCH_MIN} bytes must be possible: the channel `{STORE}` carries {carries} \
+         (half of its `buffers`), the store takes {takes} (a part of its disk), and this domain \
+         has memory for {holds} (a part of its `memory`, and of its `state` if it has any)"
+    );
+    if largest < BATCH_WANTED {
+        log::warn!(
+            "writes are refused that are longer than {largest} bytes: the channel `{STORE}` \
+             carries {carries}, the store takes {takes}, and this domain has memory for {holds}"
         );
-        if largest < BATCH_WANTED {
-            log::warn!(
-                "writes are refused that are longer than {largest} bytes: the channel `{STORE}` \
-                 carries {carries}, the store takes {takes}, and this domain has memory for {holds}"
-            );
-        }
-        Self { store, largest, doubt: None }
+    }
+    (store, terms(&opened, largest))
+}
+
+fn open(store: &mut StoreClient<Channel>) -> Opened {
+    match store.open() {
+        Ok(opened) => opened,
+        Err(error) => panic!("the store cannot be opened: {error}"),
+    }
+}
+
+fn terms(opened: &Opened, largest: usize) -> Terms {
+    Terms {
+        store: opened.store.map(|word| word.0),
+        batch: opened.last.0,
+        room: opened.room.0,
+        largest,
+        ailment: opened.ailment,
+    }
+}
+
+fn complain(terms: &Terms) {
+    if let Some(ailment) = terms.ailment {
+        log::error!("the store takes no writes, and so none are taken here: {ailment:?}");
+    }
+}
+
+impl Keeper {
+    pub fn new(store: StoreClient<Channel>, largest: usize, changes: Changes) -> Self {
+        Self { store, largest, changes, doubt: None }
     }
 
-    /// Memory that is needed to commit the longest batch.
-    pub fn memory(&self) -> usize {
-        2 * self.largest
+    /// Goes on with a database that a restart has kept and that [fits](Database::fits): what the last
+    /// incarnation did not get to tell the store is committed, or undone if that is refused.
+    pub fn go_on(&mut self, database: &mut Database, terms: Terms) -> Origin {
+        let joined = self.changes.edit(|| database.rejoin(terms, now_ms()));
+        let left = database.has_changes();
+        let refused = match joined {
+            Ok(()) if left => self.give(database).err(),
+            Ok(()) => None,
+            Err(stale) => panic!("it did fit: {stale}"),
+        };
+        complain(&terms);
+        match refused {
+            None => {
+                let (keys, batch) = (database.len(), terms.batch);
+                let also = if left { ", and one more is committed now" } else { "" };
+                log::info!("{keys} keys were kept; the store's last batch is {batch}{also}");
+                Origin::Kept
+            }
+            Some(Untaken { batch, error }) => {
+                log::warn!("the store does not take what was left, batch {batch}: {error}");
+                self.reload(database)
+            }
+        }
     }
 
     /// Has the database hold what the store has, and be kept by it from there on.
-    pub fn fill(&mut self, database: &mut Database) {
-        let opened = match self.store.open() {
-            Ok(opened) => opened,
-            Err(error) => panic!("the store cannot be opened: {error}"),
-        };
+    pub fn fill(&mut self, database: &mut Database) -> Origin {
+        let opened = open(&mut self.store);
+        let mut changes = self.changes;
         let start = Instant::now();
         let mut progress = Progress { said: start, records: 0, bytes: 0, of: opened.bytes };
         let mut cursor = Word(0);
         loop {
-            let loaded = self.store.load(cursor, |chunk| progress.load(database, chunk));
+            let loaded = self.store.load(cursor, |chunk| {
+                let next = changes.edit(|| progress.load(database, chunk));
+                progress.tell(database);
+                next
+            });
             cursor = match loaded {
                 Ok(next) => next,
                 Err(error) => panic!("the store does not give what it has: {error}"),
@@ -109,12 +167,10 @@ impl Keeper {
              batch is {}",
             opened.last.0
         );
-        if let Some(ailment) = opened.ailment {
-            log::error!("the store takes no writes, and so none are taken here: {ailment:?}");
-        }
-        let (batch, room) = (opened.last.0, opened.room.0);
-        let terms = Terms { batch, room, largest: self.largest, ailment: opened.ailment };
-        database.keep(terms, now_ms());
+        let terms = terms(&opened, self.largest);
+        complain(&terms);
+        changes.edit(|| database.keep(terms, now_ms()));
+        Origin::Store
     }
 
     /// Returns when all that has changed is in the store, and on disk; or when the database is
@@ -123,26 +179,39 @@ impl Keeper {
         if !database.has_changes() {
             return Ok(());
         }
-        let (batch, records) = database.batch();
-        match self.store.commit(Word(batch), Bytes(records)) {
-            Ok(committed) => {
-                database.committed(committed.room.0, now_ms());
+        match self.give(database) {
+            Ok(()) => {
                 self.doubt = None;
+                Ok(())
             }
-            Err(IpcError::Exhausted) => {
+            Err(Untaken { batch, error: IpcError::Exhausted }) => {
                 log::error!("the store has no room for batch {batch}: its requests are undone");
                 self.undo(database);
-                return Err(Refused);
+                Err(Refused)
             }
-            Err(error) => panic!("the store did not commit batch {batch}: {error}"),
+            Err(Untaken { batch, error }) => {
+                panic!("the store did not commit batch {batch}: {error}")
+            }
         }
+    }
+
+    /// Gives the store the next batch, and notes that it has it.
+    fn give(&mut self, database: &mut Database) -> Result<(), Untaken> {
+        let (batch, records) = self.changes.edit(|| database.batch());
+        let committed = self.store.commit(Word(batch), Bytes(records));
+        let Committed { room } = committed.map_err(|error| Untaken { batch, error })?;
+        self.changes.edit(|| database.committed(room.0, now_ms()));
         Ok(())
     }
 
+    fn reload(&mut self, database: &mut Database) -> Origin {
+        self.changes.edit(|| database.undo());
+        self.fill(database)
+    }
+
     fn undo(&mut self, database: &mut Database) {
-        database.undo();
-        self.fill(database);
-        database.doubt();
+        self.reload(database);
+        self.changes.edit(|| database.doubt());
         let wait = self.doubt.take().map_or(DOUBT, |doubt| doubt.next);
         let next = (wait * 2).min(DOUBT_MAX);
         self.doubt = Some(Doubt { over: Some(Instant::now().after(wait)), next });
@@ -154,7 +223,7 @@ impl Keeper {
         if doubt.over.is_some_and(|over| over <= Instant::now())
             && let Ok(opened) = self.store.open()
         {
-            database.believe(opened.room.0);
+            self.changes.edit(|| database.believe(opened.room.0));
             doubt.over = None;
         }
     }
@@ -184,11 +253,14 @@ impl Progress {
             self.records += 1;
         }
         self.bytes += chunk.records.len();
+        chunk.next
+    }
+
+    fn tell(&mut self, database: &Database) {
         if Instant::now().since(self.said) >= PROGRESS {
             self.said = Instant::now();
             log::info!("loading: {} of {} bytes, {} keys", self.bytes, self.of, database.len());
         }
-        chunk.next
     }
 }
 

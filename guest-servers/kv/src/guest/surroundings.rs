@@ -1,11 +1,12 @@
 //! What the library asks of its surroundings, answered by the guest kernel.
 
 use atoll::{boot, clock, heap};
-use kv::{Crash, Env, Facts};
+use kv::{Crash, Edits, Env, Facts, Origin};
 use store::interface::Figures;
 
 use crate::crash;
 use crate::keeper::Keeper;
+use crate::place::Changes;
 
 /// The micro-VM around the server.
 pub struct Surroundings {
@@ -13,20 +14,41 @@ pub struct Surroundings {
     pub clients: usize,
     /// What keeps the database, if anything does.
     pub keeper: Option<Keeper>,
+    pub changes: Changes,
+    origin: Origin,
+    start_us: u64,
     random: u64,
     /// The incarnation whose seed `random` comes from.
     epoch: u32,
 }
 
 impl Surroundings {
-    pub fn new() -> Self {
-        Self { clients: 0, keeper: None, random: 0, epoch: 0 }
+    pub fn new(changes: Changes) -> Self {
+        let origin = Origin::Nowhere;
+        Self { clients: 0, keeper: None, changes, origin, start_us: 0, random: 0, epoch: 0 }
+    }
+
+    /// The server begins, now, with what it has.
+    pub fn begins(&mut self, origin: Origin) {
+        (self.origin, self.start_us) = (origin, clock::uptime().as_micros() as u64);
     }
 }
 
 /// A number that no client can guess, another one for each incarnation.
 pub fn seed() -> u64 {
     boot::seed()[0]
+}
+
+impl Edits for Surroundings {
+    #[inline]
+    fn begin_edit(&mut self) {
+        self.changes.begin_edit();
+    }
+
+    #[inline]
+    fn end_edit(&mut self) {
+        self.changes.end_edit();
+    }
 }
 
 impl Env for Surroundings {
@@ -67,6 +89,8 @@ impl Env for Surroundings {
             clients: self.clients,
             heap_used: heap::used(),
             heap_total: heap::capacity(),
+            origin: self.origin,
+            start_us: self.start_us,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::LoadError;
 
 /// Requests in which `K`, `L` stand for keys, `v`, `w` for words, `N` for a small number, `T` for
 /// a time that is soon over. Some of everything that changes anything.
-const REQUESTS: &[&str] = &[
+pub const REQUESTS: &[&str] = &[
     "SET K v",
     "SET K N",
     "SET K v PX T",
@@ -115,7 +115,7 @@ fn word(word: u8) -> String {
     }
 }
 
-fn spell(which: usize, keys: [u8; 2], words: [u8; 2], number: u8) -> Vec<String> {
+pub fn spell(which: usize, keys: [u8; 2], words: [u8; 2], number: u8) -> Vec<String> {
     let spelled = REQUESTS[which].split(' ').map(|part| match part {
         "K" => format!("k{}", keys[0]),
         "L" => format!("k{}", keys[1]),

@@ -1,18 +1,57 @@
 //! Owns what the tests drive the server with: a world with a clock that they set, and
 //! requests and replies that are easy to write down.
 
+use std::boxed::Box;
 use std::format;
 use std::string::String;
 use std::vec::Vec;
 
 use store::interface::Figures;
 
-use crate::{Crash, Database, Env, Facts, Options, Session};
+use crate::{Crash, Database, Edits, Env, Facts, Options, Origin, Session};
 
 pub struct World {
     pub now: u64,
     pub crashes: Vec<Crash>,
-    state: u64,
+    /// Where chance stands.
+    pub state: u64,
+    /// Edits of the database so far.
+    pub edits: u64,
+    /// Whether one is under way.
+    pub editing: bool,
+    /// How many moments later the server dies.
+    pub fuse: Option<u64>,
+}
+
+/// What unwinds when the server dies.
+pub struct Death;
+
+impl World {
+    /// A moment at which the server may die.
+    pub fn moment(&mut self) {
+        match &mut self.fuse {
+            Some(0) => std::panic::resume_unwind(Box::new(Death)),
+            Some(left) => *left -= 1,
+            None => {}
+        }
+    }
+}
+
+impl Edits for World {
+    fn begin_edit(&mut self) {
+        assert!(!self.editing, "one at a time");
+        self.moment();
+        self.editing = true;
+        self.moment();
+    }
+
+    fn end_edit(&mut self) {
+        assert!(self.editing, "it had begun");
+        self.moment();
+        self.editing = false;
+        self.edits += 1;
+        self.moment();
+    }
 }
 
 impl Env for World {
@@ -30,11 +69,15 @@ impl Env for World {
     }
 
     fn debug(&mut self, crash: Crash) {
+        assert!(!self.editing, "a crash that was asked for tears nothing");
         self.crashes.push(crash);
     }
 
     fn info(&self) -> Facts {
-        Facts { epoch: 3, uptime_ms: 61_500, clients: 2, heap_used: 10, heap_total: 20 }
+        assert!(!self.editing, "it has nothing to do with keys");
+        let (clients, heap_used, heap_total) = (2, 10, 20);
+        let (origin, start_us) = (Origin::Kept, 1_234);
+        Facts { epoch: 3, uptime_ms: 61_500, clients, heap_used, heap_total, origin, start_us }
     }
 
     fn store(&mut self) -> Option<Figures> {
@@ -58,7 +101,8 @@ impl Rig {
 
     pub fn with(limit: usize, options: Options) -> Self {
         let db = Database::new(limit, 42, options);
-        let env = World { now: START, crashes: Vec::new(), state: 9 };
+        let (crashes, fuse) = (Vec::new(), None);
+        let env = World { now: START, crashes, state: 9, edits: 0, editing: false, fuse };
         let session = Session::new(&db, 7);
         Self { db, env, session }
     }

@@ -13,7 +13,10 @@ use crate::{Database, LoadError, Options, Terms};
 #[derive(Clone, Debug)]
 pub struct Shelf {
     pub chains: BTreeMap<Vec<u8>, Vec<Vec<u8>>>,
+    pub store: [u64; 2],
     pub batch: u64,
+    /// That batch.
+    pub last: Vec<u8>,
     pub room: u64,
     pub largest: usize,
     pub ailment: Option<Ailment>,
@@ -21,7 +24,9 @@ pub struct Shelf {
 
 impl Shelf {
     pub fn new() -> Self {
-        Self { chains: BTreeMap::new(), batch: 0, room: 1 << 30, largest: 16 << 20, ailment: None }
+        let (chains, store) = (BTreeMap::new(), [3, 7]);
+        let (batch, last, room, largest) = (0, Vec::new(), 1 << 30, 16 << 20);
+        Self { chains, store, batch, last, room, largest, ailment: None }
     }
 
     /// A rig whose database has what is kept here, and is kept from there on. `order` decides in
@@ -47,19 +52,34 @@ impl Shelf {
     }
 
     fn try_fill(&self, db: &mut Database, order: usize) -> Result<(), LoadError> {
+        self.records(order, |record| db.load(record))?;
+        db.keep(self.terms(), START);
+        Ok(())
+    }
+
+    /// Shows all records that are kept here.
+    pub fn records(
+        &self,
+        order: usize,
+        mut show: impl FnMut(&Record<'_>) -> Result<(), LoadError>,
+    ) -> Result<(), LoadError> {
         let middle = order % (self.chains.len() + 1);
         let chains = self.chains.iter().skip(middle).chain(self.chains.iter().take(middle));
         for (key, chain) in chains {
             for (at, value) in chain.iter().enumerate() {
-                db.load(&match at {
+                show(&match at {
                     0 => Record::Put { key, value },
                     _ => Record::Amend { key, value },
                 })?;
             }
         }
-        let Self { batch, room, largest, ailment, .. } = *self;
-        db.keep(Terms { batch, room, largest, ailment }, START);
         Ok(())
+    }
+
+    /// How it stands.
+    pub fn terms(&self) -> Terms {
+        let Self { store, batch, room, largest, ailment, .. } = *self;
+        Terms { store, batch, room, largest, ailment }
     }
 
     /// Carries the database's next batch out, if it has one; tells how long that was.
@@ -71,12 +91,22 @@ impl Shelf {
         assert_eq!(batch, self.batch + 1);
         assert!(records.len() <= self.largest, "{} bytes", records.len());
         let length = records.len();
-        assert!(length > 0, "a batch of nothing");
-        record::records(records).for_each(|record| self.apply(&record.expect("a whole record")));
-        self.batch = batch;
+        self.carry_out(batch, records);
         rig.db.committed(self.room, rig.env.now);
         assert!(!rig.db.has_changes());
         length
+    }
+
+    /// Carries a batch out: the next one, or the last one again.
+    pub fn carry_out(&mut self, batch: u64, records: &[u8]) {
+        assert!(!records.is_empty(), "a batch of nothing");
+        if batch == self.batch {
+            assert_eq!(records, self.last, "another batch of the same number would be lost");
+            return;
+        }
+        assert_eq!(batch, self.batch + 1);
+        record::records(records).for_each(|record| self.apply(&record.expect("a whole record")));
+        (self.batch, self.last) = (batch, records.into());
     }
 
     fn apply(&mut self, record: &Record<'_>) {

@@ -65,7 +65,9 @@ impl Caller for Loop<'_> {
         let payload = bytes_of(request);
         let mut answer = (Status::Dropped, Vec::new());
         let message = Incoming { operation, payload: &payload, answer: &mut answer };
-        Kv::dispatch(&mut Typed::new(&mut self.0.db, self.0.env.now), message);
+        let Rig { db, env, .. } = &mut self.0;
+        let now = env.now;
+        Kv::dispatch(&mut Typed::new(db, env, now), message);
         answer.0.error().map_or_else(|| Ok(read(&answer.1)), Err)
     }
 

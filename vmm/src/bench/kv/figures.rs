@@ -28,14 +28,7 @@ pub(in crate::bench) struct Figures {
 impl Figures {
     /// Those of now.
     pub(in crate::bench) fn ask(talk: &mut Talk) -> Result<Self, KvError> {
-        let told = talk.ask(b"INFO persistence\r\n", |reply| match reply {
-            Reply::Value(Some(text)) => Self::of(&String::from_utf8_lossy(text)),
-            Reply::Value(None)
-            | Reply::Status(_)
-            | Reply::Error(_)
-            | Reply::Number(_)
-            | Reply::Strange(_) => None,
-        })?;
+        let told = Self::of(&info(talk)?);
         told.ok_or_else(|| KvError::Setting("kv tells nothing of a store".into()))
     }
 
@@ -50,6 +43,24 @@ impl Figures {
             recovery_read: field(info, "atoll_store_recovery_read_bytes:")?,
         })
     }
+}
+
+/// How the incarnation of kv began that answers: `warm`, `loaded` or `empty`.
+pub(in crate::bench) fn origin(talk: &mut Talk) -> Result<String, KvError> {
+    let told = field(&info(talk)?, "atoll_start:");
+    told.ok_or_else(|| KvError::Setting("kv does not tell how it began".into()))
+}
+
+fn info(talk: &mut Talk) -> Result<String, KvError> {
+    let told = talk.ask(b"INFO persistence\r\n", |reply| match reply {
+        Reply::Value(Some(text)) => Some(String::from_utf8_lossy(text).into_owned()),
+        Reply::Value(None)
+        | Reply::Status(_)
+        | Reply::Error(_)
+        | Reply::Number(_)
+        | Reply::Strange(_) => None,
+    })?;
+    told.ok_or_else(|| KvError::Setting("kv has no INFO".into()))
 }
 
 fn field<T: FromStr>(info: &str, name: &str) -> Option<T> {
@@ -79,5 +90,7 @@ mod tests {
         assert_eq!(Figures::of(INFO), Some(expected));
         assert_eq!(Figures::of("# Persistence\r\naof_enabled:0\r\n"), None);
         assert_eq!(Figures::of(&INFO.replace("writes:10", "writes:x")), None);
+        let began: Option<String> = field("aof_enabled:1\r\natoll_start:warm\r\n", "atoll_start:");
+        assert_eq!(began.as_deref(), Some("warm"));
     }
 }

@@ -10,6 +10,7 @@ use super::Plan;
 use crate::bench::kv::case::{Operation, Task};
 use crate::bench::kv::content::Content;
 use crate::bench::kv::error::KvError;
+use crate::bench::kv::figures;
 use crate::bench::kv::load::Load;
 use crate::bench::kv::server::Server;
 use crate::bench::kv::system::{Log, System};
@@ -20,8 +21,8 @@ use crate::bench::storm::reply::Reply;
 const AGE: Duration = Duration::from_millis(60);
 /// Longer than it takes to have everything again.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// The part of its memory that keys and values fill; the rest is for what holds them.
-const PART: f64 = 0.75;
+/// The part of its memory that keys and values fill; the rest is for what holds them, and for batches.
+const PART: f64 = 0.6;
 /// Connections, and requests of each under way, while it is filled.
 const FILLING: (u32, u32) = (8, 16);
 /// Bytes of a key.
@@ -37,6 +38,8 @@ pub(super) struct Victim {
     size: usize,
     server: Server,
     talk: Talk,
+    /// What it says of how it began after a crash.
+    origin: &'static str,
     born: Instant,
     _data: TempDir,
 }
@@ -59,7 +62,8 @@ impl Victim {
         let socket = server.socket();
         Load { socket: &socket, content: &content, connections, task }.each()?;
         let (size, born) = (plan.size, Instant::now());
-        let mut victim = Self { content, size, server, talk, born, _data: data };
+        let origin = if state > 0 { "warm" } else { "loaded" };
+        let mut victim = Self { content, size, server, talk, origin, born, _data: data };
         victim.look()?;
         Ok(victim)
     }
@@ -89,6 +93,11 @@ impl Victim {
         }
         let took = began.elapsed();
         self.look()?;
+        let origin = figures::origin(&mut self.talk)?;
+        if origin != self.origin {
+            let expected = self.origin;
+            return Err(KvError::Setting(format!("kv is {origin} after a crash, not {expected}")));
+        }
         self.born = Instant::now();
         Ok(took)
     }
