@@ -31,7 +31,6 @@ image = "kv"
 memory = "64 MiB"
 arguments = ["durable=yes", "debug=yes"]
 group = "data"
-stop-deadline = "100 ms"
 
 [[channels]]
 from = "kv"

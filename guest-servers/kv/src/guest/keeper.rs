@@ -4,11 +4,12 @@
 //! have, and the next one begins with what the store has. Nobody was told otherwise. One that finds its
 //! database kept makes the two the same, before it serves anybody.
 
+use alloc::format;
 use core::time::Duration;
 
 use atoll::clock::{Instant, unix_time};
 use atoll::interface::{Bytes, Word};
-use atoll::{Channel, IpcError, heartbeat};
+use atoll::{Channel, IpcError, boot, exit, heartbeat};
 use kv::{Database, Edits, Origin, Terms};
 use store::interface::{Chunk, Committed, Figures, Opened, StoreClient};
 use store::record;
@@ -88,7 +89,7 @@ pub fn bind() -> (StoreClient<Channel>, Terms) {
 fn open(store: &mut StoreClient<Channel>) -> Opened {
     match store.open() {
         Ok(opened) => opened,
-        Err(error) => panic!("the store cannot be opened: {error}"),
+        Err(error) => end("the store cannot be opened", error),
     }
 }
 
@@ -153,7 +154,7 @@ impl Keeper {
             });
             cursor = match loaded {
                 Ok(next) => next,
-                Err(error) => panic!("the store does not give what it has: {error}"),
+                Err(error) => end("the store does not give what it has", error),
             };
             if cursor == Word(0) {
                 break;
@@ -190,7 +191,7 @@ impl Keeper {
                 Err(Refused)
             }
             Err(Untaken { batch, error }) => {
-                panic!("the store did not commit batch {batch}: {error}")
+                end(&format!("the store did not commit batch {batch}"), error)
             }
         }
     }
@@ -262,6 +263,16 @@ impl Progress {
             log::info!("loading: {} of {} bytes, {} keys", self.bytes, self.of, database.len());
         }
     }
+}
+
+/// Ends the incarnation, because of the store. That is in good order if it is to end in any case, as
+/// when the store has failed and both begin anew.
+fn end(what: &str, error: IpcError) -> ! {
+    if boot::is_stopping() {
+        log::info!("{what}: {error}");
+        exit(0);
+    }
+    panic!("{what}: {error}")
 }
 
 fn now_ms() -> u64 {
