@@ -12,7 +12,7 @@ use atoll_ipc::record::{RequestKind, SHORT, Short};
 use super::endpoints::{Endpoints, complain, with};
 use super::lent::{LentReply, Loan};
 use super::reply::{Answer, Reply};
-use super::wait::{Awaited, ring_if_due, wait};
+use super::wait::{Awaited, ring_if_due, ring_now, wait};
 use crate::boot;
 use crate::clock::Instant;
 
@@ -468,7 +468,7 @@ fn wait_for_room<T>(
     attempt: impl FnMut(&mut Endpoints) -> Result<T, IpcError>,
 ) -> Result<T, IpcError> {
     // What was published before may be what the server has to read first.
-    ring_if_due(endpoints, channel.0);
+    ring_now(endpoints, channel.0);
     wait(endpoints, deadline, ChannelSet::EMPTY, ForRoom { channel, attempt })
         .unwrap_or(Err(IpcError::Timeout))
 }

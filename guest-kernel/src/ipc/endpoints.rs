@@ -92,13 +92,15 @@ pub(super) struct Endpoints {
     /// The server's ends: which of them may have a message.
     watch: Watch,
     looks: u32,
+    /// Doorbells are not rung yet: see [`together`](super::together).
+    pub(super) more_comes: bool,
 }
 
 impl Endpoints {
     const fn new() -> Self {
         // The first look takes the long way, on which the server is found to be ready.
         let looks = LONG_WAY_AFTER - 1;
-        Self { all: Vec::new(), ports: Vec::new(), watch: Watch::new(), looks }
+        Self { all: Vec::new(), ports: Vec::new(), watch: Watch::new(), looks, more_comes: false }
     }
 
     fn attach(&mut self, entries: &[ChannelEntry]) {

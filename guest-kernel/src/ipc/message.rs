@@ -13,7 +13,7 @@ use atoll_ipc::server::Request;
 use super::channel::goes_through_ring;
 use super::endpoints::{Endpoints, with};
 use super::lent::ReplyLoan;
-use super::wait::{Awaited, ring_if_due, wait};
+use super::wait::{Awaited, ring_if_due, ring_now, wait};
 use crate::boot;
 use crate::clock::Instant;
 
@@ -343,7 +343,7 @@ fn wait_for_room<T>(
     channel: usize,
     attempt: impl FnMut(&mut Endpoints) -> Result<T, IpcError>,
 ) -> Result<T, IpcError> {
-    ring_if_due(endpoints, channel);
+    ring_now(endpoints, channel);
     // Who is owed failures already has shown that it does not read.
     let server = endpoints.server(channel);
     let patience = match (server.owes(), server.is_known()) {

@@ -28,6 +28,6 @@ pub use lent::{LentReply, Loan, ReplyLoan};
 pub use message::Message;
 pub use port::{Event, Port, poll_any, receive_any};
 pub use reply::Reply;
-pub use wait::sleep_until;
+pub use wait::{sleep_until, together};
 
 pub(crate) use endpoints::{adopt, attach_anew, is_idle};

@@ -162,13 +162,39 @@ pub(super) fn ring(kicks: &ChannelSet) {
 
 /// Rings the doorbell of a channel whose peer must be kicked for what was just published.
 ///
-/// It is rung at once. That costs an exit for each time that a peer falls asleep, not for each
-/// message; and a server that computes after it has replied keeps nobody waiting.
+/// It is rung at once, unless the server [says](together) that more comes. That costs an exit for each
+/// time that a peer falls asleep, not for each message; and a server that computes after it has
+/// replied keeps nobody waiting.
 #[inline]
 pub(super) fn ring_if_due(endpoints: &Endpoints, channel: usize) {
+    if !endpoints.more_comes {
+        ring_now(endpoints, channel);
+    }
+}
+
+/// The same, before this waits for the peer.
+pub(super) fn ring_now(endpoints: &Endpoints, channel: usize) {
     if endpoints.all[channel].must_kick() {
         exits::kick(boot::channels()[channel].doorbell as u16);
     }
+}
+
+/// Does something, and rings doorbells for it at its end only: once for each peer that sleeps then.
+///
+/// For several messages that are answered one after the other. A peer that is woken by the first
+/// answer, deals with it on the same processor and sleeps again before the next one comes would be
+/// woken for each. One that is awake sees each message at once in any case. If this has to wait
+/// meanwhile, all that is owed is rung before.
+pub fn together<T>(work: impl FnOnce() -> T) -> T {
+    let before = with(|endpoints| core::mem::replace(&mut endpoints.more_comes, true));
+    let result = work();
+    with(|endpoints| {
+        endpoints.more_comes = before;
+        if !before {
+            ring(&endpoints.take_kicks());
+        }
+    });
+    result
 }
 
 /// Sleeps until a moment; messages that arrive meanwhile stay in their rings.

@@ -36,7 +36,7 @@ use core::time::Duration;
 
 use atoll::clock::{Instant, unix_time};
 use atoll::stream::{Connection, Connections};
-use atoll::{Port, boot, heap, ipc};
+use atoll::{Message, Port, boot, heap, ipc};
 use kv::typed::{Kv, Typed};
 use kv::{Database, Edits, Origin, Session};
 use place::{Found, Place};
@@ -106,28 +106,41 @@ impl Server {
     }
 }
 
+/// Most messages that are answered before anybody who sleeps is woken for them.
+const ROUND: usize = 16;
+
 fn serve(mut server: Server) -> ! {
     let mut connections = Connections::new();
     let mut sweep = Sweep::new();
     let mut last = TYPED;
     loop {
         let deadline = sweep.due(server.database);
-        match ipc::receive_any(&turns(last), deadline) {
-            Some((TYPED, message)) => {
-                let now = unix_time().as_millis() as u64;
-                let Server { database, surroundings } = &mut server;
-                Kv::dispatch(&mut Typed::new(database, surroundings, now), message);
-                last = TYPED;
+        let mut found = ipc::receive_any(&turns(last), deadline);
+        ipc::together(|| {
+            let mut count = 0;
+            while let Some((port, message)) = found {
+                carry_out(&mut server, &mut connections, port, message);
+                (last, count) = (port, count + 1);
+                found = if count < ROUND { ipc::poll_any(&turns(last)) } else { None };
             }
-            Some((port, message)) => {
-                server.surroundings.clients = connections.len();
-                connections.serve(message, &mut server, Server::open);
-                last = port;
-            }
-            None => (),
-        }
+        });
         sweep.go_on(&mut server, deadline);
     }
+}
+
+fn carry_out(
+    server: &mut Server,
+    connections: &mut Connections<Client>,
+    port: Port,
+    message: Message,
+) {
+    if port == TYPED {
+        let now = unix_time().as_millis() as u64;
+        let Server { database, surroundings } = server;
+        return Kv::dispatch(&mut Typed::new(database, surroundings, now), message);
+    }
+    server.surroundings.clients = connections.len();
+    connections.serve(message, server, Server::open);
 }
 
 /// The search for keys whose time is over and that nobody asks for.

@@ -94,10 +94,10 @@ pub fn serve() -> ! {
             Some(keeper) => keeper.commit(server.database),
             None => Ok(()),
         };
-        match committed {
+        ipc::together(|| match committed {
             Ok(()) => round.drain(..).for_each(|held| release(&mut connections, held)),
             Err(Refused) => round.drain(..).for_each(|held| revoke(&mut connections, held)),
-        }
+        });
     }
 }
 
