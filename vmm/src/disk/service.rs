@@ -333,22 +333,14 @@ impl<M: Medium> Service<M> {
         }
     }
 
-    /// Waits for a request, or for the word to stop: it looks for as long as is worth it, then
-    /// sleeps.
+    /// Sleeps until there may be a request, or the word to stop. It does not look for one before: what
+    /// makes a write durable takes longer than a sleep, and others want the processor.
     fn wait(&mut self) -> Result<Option<Request>, IpcError> {
         self.kick();
-        let (server, stop) = (&mut self.server, &self.stop);
-        let look = || match server.poll() {
-            Ok(None) => stop.load(Ordering::Acquire).then_some(Ok(None)),
-            found => Some(found),
-        };
-        if !self.presence.is_crowded()
-            && let Some(found) = self.waiter.spin(None, look)
-        {
-            return found;
-        }
         self.server.declare_asleep();
-        self.server.declare_starved();
+        if self.server.owes() {
+            self.server.declare_starved();
+        }
         let found = self.server.poll();
         // The last look may have given room to a client that has restarted.
         self.kick();

@@ -1,9 +1,11 @@
 //! Joins disks to the domains that have them: a channel each, with the disk's thread as its server.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Assembly, SystemError, event};
 use crate::disk::{self, Desk, DiskFault, DiskFile, Line, Presence};
+use crate::ipc::Spin;
 use crate::nucleus::Party;
 
 impl Assembly<'_> {
@@ -19,7 +21,8 @@ impl Assembly<'_> {
         let joined = manifest.disks.values().zip(files).map(|(disk, file)| {
             let domain = self.draft(&disk.domain)?.id;
             let own = Party { domain: None, name: "vmm".to_owned(), wake: event()? };
-            let (alias, wake, spin) = (disk.alias.to_abi(), own.wake.clone(), self.spin(None));
+            let (alias, wake) = (disk.alias.to_abi(), own.wake.clone());
+            let spin = Spin::For(Duration::ZERO);
             let end = self.serve(&disk.domain, alias, disk::INTERFACE, disk.layout, own, spin)?;
             Ok(disk::join(domain, file.clone(), faults, end, wake, presence.clone()))
         });
