@@ -18,6 +18,7 @@
 //! | [`ipc`] | the VMM itself as a client or server of domains |
 //! | [`gateway`] | host sockets in front of a domain's port |
 //! | [`nucleus`] | the running system: lives of domains |
+//! | [`snapshot`] | domains in a file: its format, what must fit |
 //! | [`supervisor`] | what follows when a domain ends: restarts, order, escalation |
 //! | [`system`] | from a manifest to a running system |
 //! | [`journal`] | log lines and events |
@@ -46,5 +47,6 @@ pub mod journal;
 pub mod machine;
 pub mod manifest;
 pub mod nucleus;
+pub mod snapshot;
 pub mod supervisor;
 pub mod system;

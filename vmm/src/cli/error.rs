@@ -15,6 +15,7 @@ use crate::control::ClientError;
 use crate::control::api::ProblemKind;
 use crate::exit_code::ExitCode;
 use crate::manifest::ManifestError;
+use crate::snapshot::{DraftError, SnapshotError};
 use crate::system::SystemError;
 
 #[derive(Debug, Error)]
@@ -35,6 +36,12 @@ pub(super) enum CliError {
     Plot(#[from] PlotError),
     #[error(transparent)]
     Campaign(#[from] CampaignError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    #[error("there is nothing to run; name a manifest, or a snapshot with --from FILE")]
+    NoManifest,
     #[error(
         "no system runs here (looked in {}); start one with `vmm run SYSTEM.toml`",
         .0.display()
@@ -67,7 +74,9 @@ impl CliError {
             Self::Atoll(error) => atoll_code(error),
             Self::Peers(error) => peers_code(error),
             Self::Plot(error) => plot_code(error),
-            Self::File { .. } => ExitCode::Host,
+            Self::File { .. } | Self::Draft(_) => ExitCode::Host,
+            Self::Snapshot(_) => ExitCode::Snapshot,
+            Self::NoManifest => ExitCode::Usage,
             Self::Campaign(error) => campaign_code(error),
             Self::NoneRuns(_) => ExitCode::Unreachable,
             Self::SeveralRun(_) => ExitCode::Usage,
@@ -160,6 +169,7 @@ fn client_code(error: &ClientError) -> ExitCode {
             ProblemKind::NoSuchDomain
             | ProblemKind::WrongState
             | ProblemKind::NoCore
+            | ProblemKind::NoSnapshot
             | ProblemKind::NoSuchLetter
             | ProblemKind::LetterNotWhole
             | ProblemKind::ShuttingDown

@@ -1,6 +1,7 @@
 //! What a domain is made from, and how its memory looks before the first instruction.
 
 use std::io::Cursor;
+use std::ops::Range;
 use std::sync::Arc;
 
 use atoll_image::{Image, Rights};
@@ -115,6 +116,21 @@ impl Blueprint {
             arguments_len: self.arguments_len() as u32,
             ..BootPage::new(self.system, self.name, self.id)
         }
+    }
+
+    /// The memory that ring 3 can write and that is the domain's alone, in its order.
+    pub fn writable(&self) -> Vec<Range<u64>> {
+        let plan = &self.plan;
+        let segments = self.image.segments().iter();
+        let segments = segments
+            .filter(|segment| !segment.supervisor && segment.rights == Rights::ReadWrite)
+            .map(|segment| segment.vaddr / PAGE * PAGE..segment.pages_end());
+        let stacks = (0..plan.vcpus).map(|vcpu| plan.stack(vcpu)..plan.stack_top(vcpu));
+        let mut ranges = vec![plan.control(0)..plan.control(plan.vcpus)];
+        ranges.extend(segments.chain(stacks));
+        ranges.push(plan.heap()..plan.heap_end());
+        ranges.sort_by_key(|range| range.start);
+        ranges
     }
 
     /// Where a channel is mapped.

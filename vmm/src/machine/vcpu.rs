@@ -6,6 +6,7 @@ use kvm_bindings::{
 use kvm_ioctls::VcpuFd;
 
 mod page;
+mod point;
 
 use super::MachineError;
 use super::descriptors::{self, RFLAGS};
@@ -119,6 +120,8 @@ impl Vectors {
     }
 }
 
+pub use point::{NotAPoint, Point};
+
 /// Where a vCPU starts.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
@@ -214,6 +217,37 @@ impl Vcpu {
     pub fn take_checkpoint(&mut self) -> Result<(), MachineError> {
         self.enter_and_leave();
         self.checkpoint = Some(State::read(&self.fd)?);
+        Ok(())
+    }
+
+    /// Where it stands, after an exit by a port.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn point(&mut self) -> Result<Point, MachineError> {
+        self.finish_io();
+        let lacks = MachineError::Lacks { what: "XSAVE (KVM_CAP_XSAVE), as snapshots need" };
+        Ok(Point::new(&self.registers()?, self.vectors().ok_or(lacks)?))
+    }
+
+    /// Has its checkpoint be there.
+    ///
+    /// # Errors
+    /// If KVM does not take it.
+    pub fn begin_at(&mut self, point: &Point) -> Result<(), MachineError> {
+        let State { sregs, xcrs, debug, events, mp, .. } = &self.initial;
+        let state = State {
+            regs: point.registers(),
+            sregs: *sregs,
+            vectors: Vectors::All(Box::new(point.vectors())),
+            xcrs: *xcrs,
+            debug: *debug,
+            events: *events,
+            mp: *mp,
+        };
+        self.is_new = false;
+        state.write(&self.fd).map_err(MachineError::kvm("set a vCPU's registers"))?;
+        self.checkpoint = Some(state);
         Ok(())
     }
 

@@ -29,7 +29,7 @@ pub use nearest::nearest;
 pub use source::Place;
 pub use supervision::{
     Backoff, Child, DurationError, Escalation, Group, OnCrash, Policy, PortPolicy, RestartFrom,
-    Strategy, Supervision, SupervisionRule,
+    Strategy, Supervision, SupervisionRule, length_of_time,
 };
 pub use types::{
     Channel, CpuSet, Domain, Gateway, ImageRef, Listen, Manifest, MaxConnections, PortRef, Restart,

@@ -20,6 +20,7 @@ use super::SystemError;
 use super::crowd::Groups;
 use super::host_ends::{HostEnds, HostLink};
 use super::images::Images;
+use super::restore;
 use super::sleep::SleepCost;
 use crate::channel::{Attention, ChannelMemory};
 use crate::control::Request;
@@ -35,6 +36,7 @@ use crate::machine::vm::Vm;
 use crate::manifest::{self, DomainName, Manifest, OnCrash, PortRef, Wait};
 use crate::nucleus::letters::{PostOffice, Sender};
 use crate::nucleus::{Link, Links, Member, Notices, Nucleus, Party, Watchdog};
+use crate::snapshot::Snapshot;
 use crate::supervisor::Supervisor;
 
 /// Who sends dead letters again, as servers see it.
@@ -57,6 +59,8 @@ pub struct Parts {
     pub sleep_cost: SleepCost,
     /// Channels between the VMM itself and domains.
     pub host_links: Vec<HostLink>,
+    /// Where domains go on that are in it.
+    pub from: Option<Arc<Snapshot>>,
 }
 
 /// A domain that is being put together.
@@ -121,6 +125,9 @@ pub fn assemble(
     let hardware = Host::has_hardware_virtualisation();
     let nucleus = Nucleus {
         name: manifest.name.to_string(),
+        manifest: manifest.text().clone(),
+        restored_from: parts.from.map(|snapshot| snapshot.file.display().to_string()),
+        kvm: parts.host,
         host: if hardware { HostKind::Hardware } else { HostKind::Software },
         supervisor,
         members,
@@ -139,6 +146,7 @@ pub fn assemble(
         bailouts,
         watchdogs: watchdogs(manifest),
         probation: None,
+        snapshot: None,
         stopping: false,
         over: None,
     };
@@ -363,8 +371,14 @@ impl<'m> Assembly<'m> {
         let groups = Groups::new(drafts.iter().map(Draft::processors));
         let build = |(draft, vm): (Draft<'_>, Vm)| {
             let blueprint = draft.finish(system, &groups, &self.host_page)?;
-            let domain = Domain::new(&parts.host, vm, blueprint, &parts.journal, &line)?;
-            Ok(Member::new(domain))
+            let saved = restore::of(parts.from.as_deref(), &blueprint)?;
+            let checkpoint = saved.as_ref().map(|(checkpoint, _)| *checkpoint);
+            let domain =
+                Domain::new(&parts.host, vm, blueprint, checkpoint, &parts.journal, &line)?;
+            Ok(match saved {
+                Some((_, from)) => Member::restored(domain, from),
+                None => Member::new(domain),
+            })
         };
         drafts.into_iter().zip(vms).map(build).collect()
     }

@@ -127,3 +127,52 @@ fn nothing_outside_is_touched() {
     assert!(memory.control(1 << 20).is_err());
     assert!(memory.control(0xff000).is_ok());
 }
+
+#[test]
+fn contents_are_what_is_not_zero_and_begin_another_memory() {
+    let memory = memory();
+    let all = [0..memory.size()];
+    memory.write(0x5000, &[5; 4096]).unwrap();
+    memory.write(0x6000, &[6; 16]).unwrap();
+    memory.write(0x8000, &[0; 16]).unwrap();
+    let contents = memory.contents(&all, Vec::new()).unwrap();
+    assert_eq!(contents.extents, [0x1000..0x2000, 0x5000..0x7000]);
+    assert_eq!(contents.bytes.len(), 3 * 4096);
+    let room = memory.room(&all);
+    assert!(room.is_empty() && room.capacity() >= 3 * 4096);
+    let (place, roomy) = (room.as_ptr(), memory.contents(&all, room).unwrap());
+    assert!(roomy == contents && roomy.bytes.as_ptr() == place, "no other memory is needed");
+    let only = memory.contents(&[0x5000..0x6000, 0x9000..0xa000], Vec::new()).unwrap();
+    assert_eq!((only.extents.len(), &only.bytes[..]), (1, &[5; 4096][..]));
+
+    let other = self::memory();
+    other.begin_with(&all, &contents).unwrap();
+    for _ in 0..2 {
+        assert_eq!(other.contents(&all, Vec::new()).unwrap(), contents);
+        other.write(0x5000, &[9; 16]).unwrap();
+        other.write(0xa000, &[9; 16]).unwrap();
+        other.roll_back().unwrap();
+    }
+    other.return_to_image().unwrap();
+    assert!(!other.has_checkpoint());
+    assert_eq!(
+        other.contents(&all, Vec::new()).unwrap(),
+        self::memory().contents(&all, Vec::new()).unwrap()
+    );
+}
+
+#[test]
+fn what_the_contents_lack_is_zero_within_the_ranges_and_the_image_elsewhere() {
+    let memory = memory();
+    memory.begin_with(std::slice::from_ref(&(0x1000..0x2000)), &Contents::default()).unwrap();
+    memory.roll_back().unwrap();
+    assert_eq!(memory.read_word(0x1000).unwrap(), 0);
+    let memory = self::memory();
+    memory.begin_with(std::slice::from_ref(&(0x4000..0x5000)), &Contents::default()).unwrap();
+    assert_eq!(memory.read_word(0x1000).unwrap(), 7);
+    let beyond = Contents { extents: vec![1 << 20..(1 << 20) + 4096], bytes: vec![1; 4096] };
+    assert!(matches!(
+        memory.begin_with(&[], &beyond),
+        Err(MachineError::OutOfBounds { address: 0x10_0000 })
+    ));
+}

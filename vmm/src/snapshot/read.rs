@@ -1,0 +1,147 @@
+//! From a file to checkpoints.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use atoll_ipc::abi::layout::{MEMORY_MAX, PAGE};
+
+use super::error::{SnapshotError, Unreadable};
+use super::facts::DomainFacts;
+use super::format::{Area, DomainHead, Head, MEMORY, split};
+use super::host::HostFacts;
+use crate::domain::Checkpoint;
+use crate::machine::memory::Contents;
+use crate::machine::vcpu::Point;
+
+/// The last epoch from which another one can be counted for long enough.
+const EPOCH_MAX: u32 = u32::MAX / 2;
+
+/// A file that is in order.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// The file.
+    pub file: PathBuf,
+    /// Its length.
+    pub bytes: u64,
+    /// Version of the VMM that wrote it.
+    pub vmm: String,
+    /// The host that it was taken on.
+    pub host: HostFacts,
+    /// The system's name.
+    pub system: String,
+    /// The text of its manifest.
+    pub manifest: String,
+    /// Whether all domains of the system are in it.
+    pub is_whole: bool,
+    /// When it was taken, in microseconds since 1970.
+    pub taken: u64,
+    /// The longest time that a domain stood still for it, in microseconds.
+    pub stood: u64,
+    /// The domains.
+    pub domains: Vec<Saved>,
+}
+
+/// One domain of it.
+#[derive(Debug)]
+pub struct Saved {
+    /// What it must be like.
+    pub facts: DomainFacts,
+    /// From where it goes on.
+    pub checkpoint: Checkpoint,
+}
+
+impl Snapshot {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not in order.
+    pub fn read(file: &Path) -> Result<Self, SnapshotError> {
+        let failed = |cause| SnapshotError::Io { file: file.to_owned(), cause };
+        let bytes = bytes_of(file).map_err(failed)?;
+        let unreadable = |cause| SnapshotError::Unreadable { file: file.to_owned(), cause };
+        Self::parse(file, &bytes).map_err(unreadable)
+    }
+
+    fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Unreadable> {
+        let parts = split(bytes)?;
+        let Head { vmm, host, system, manifest, is_whole, taken, stood, domains } = parts.head;
+        let mut rest = parts.contents;
+        let domains = domains.into_iter().map(|head| saved(head, &mut rest));
+        let domains = domains.collect::<Result<Vec<_>, _>>()?;
+        if !rest.is_empty() {
+            let why = format!("{} bytes of memory are nobody's", rest.len());
+            return Err(Unreadable::Head { why });
+        }
+        let (file, bytes) = (file.to_owned(), bytes.len() as u64);
+        Ok(Self { file, bytes, vmm, host, system, manifest, is_whole, taken, stood, domains })
+    }
+
+    /// What it has of a domain.
+    pub fn domain(&self, name: &str) -> Option<&Saved> {
+        self.domains.iter().find(|saved| saved.facts.name == name)
+    }
+}
+
+/// The whole of a file, if it is one and there is memory for it.
+fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let no_memory = |error| io::Error::new(io::ErrorKind::OutOfMemory, error);
+    let length = usize::try_from(metadata.len()).map_err(io::Error::other)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(length).map_err(no_memory)?;
+    // One that grows meanwhile is longer than it says, and refused for that.
+    file.take(metadata.len() + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn saved(head: DomainHead, rest: &mut &[u8]) -> Result<Saved, Unreadable> {
+    let DomainHead { facts, epoch, registers, vectors, areas } = head;
+    let domain = || facts.name.clone();
+    if !(1..=EPOCH_MAX).contains(&epoch) {
+        return Err(Unreadable::Epoch { domain: domain(), epoch });
+    }
+    let point = Point::from_parts(&registers, &vectors)
+        .map_err(|cause| Unreadable::Point { domain: domain(), cause })?;
+    let mut memory = None;
+    for area in areas {
+        let contents = contents(&facts, &area, rest)?;
+        if area.name != MEMORY || memory.replace(contents).is_some() {
+            return Err(Unreadable::Area { domain: domain(), area: area.name });
+        }
+    }
+    let Some(memory) = memory else {
+        let why = format!("domain `{}` has no memory", facts.name);
+        return Err(Unreadable::Head { why });
+    };
+    Ok(Saved { facts, checkpoint: Checkpoint { epoch, point, memory } })
+}
+
+/// The contents of an area, which are next in the file: whole pages of the domain's memory, in
+/// their order.
+fn contents(facts: &DomainFacts, area: &Area, rest: &mut &[u8]) -> Result<Contents, Unreadable> {
+    let wrong = |address| Unreadable::Extent { domain: facts.name.clone(), address };
+    let size = facts.memory.min(MEMORY_MAX);
+    let mut contents = Contents::default();
+    let mut free = 0;
+    for &(start, length) in &area.extents {
+        let end = start.checked_add(length).ok_or_else(|| wrong(start))?;
+        let is_whole = start.is_multiple_of(PAGE) && length.is_multiple_of(PAGE) && length > 0;
+        if !is_whole || start < free || end > size {
+            return Err(wrong(start));
+        }
+        free = end;
+        let (bytes, others) = rest.split_at_checked(length as usize).ok_or_else(|| wrong(start))?;
+        *rest = others;
+        contents.bytes.extend_from_slice(bytes);
+        contents.extents.push(start..end);
+    }
+    Ok(contents)
+}
+
+#[cfg(test)]
+mod tests;
