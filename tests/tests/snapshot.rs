@@ -120,7 +120,7 @@ fn kv_goes_on_elsewhere_with_its_data_and_the_first_one_does_not_mind() {
     assert_eq!(report["restored"]["file"], text(&path));
     let mut there = Resp::connect(&other.gateway(REDIS));
     for n in 0..500 {
-        assert_eq!(there.ask(&format!("GET key:{n}")), Reply::bulk(&format!("value:{n}")));
+        assert_eq!(there.ask(&format!("GET key:{n}")), Reply::bulk(format!("value:{n}")));
     }
     assert_eq!(there.ask("GET brief"), Reply::Bulk(None), "its time has passed");
     assert_eq!(there.ask("GET odd"), Reply::Bulk(None), "that was not whole");
@@ -189,7 +189,7 @@ fn nothing_is_lost_under_load() {
         shots
     });
     let mut client = Resp::connect(&address);
-    assert_eq!(client.ask("GET count"), Reply::bulk(&done.load(SeqCst).to_string()));
+    assert_eq!(client.ask("GET count"), Reply::bulk(done.load(SeqCst).to_string()));
     assert_eq!(system.inspect("kv")["faults"], 0);
     for (path, least, most) in shots {
         let other = restore(&path);

@@ -126,9 +126,8 @@ impl Blueprint {
             .filter(|segment| !segment.supervisor && segment.rights == Rights::ReadWrite)
             .map(|segment| segment.vaddr / PAGE * PAGE..segment.pages_end());
         let stacks = (0..plan.vcpus).map(|vcpu| plan.stack(vcpu)..plan.stack_top(vcpu));
-        let mut ranges = vec![plan.control(0)..plan.control(plan.vcpus)];
-        ranges.extend(segments.chain(stacks));
-        ranges.push(plan.heap()..plan.heap_end());
+        let rest = [plan.control(0)..plan.control(plan.vcpus), plan.heap()..plan.heap_end()];
+        let mut ranges: Vec<_> = segments.chain(stacks).chain(rest).collect();
         ranges.sort_by_key(|range| range.start);
         ranges
     }

@@ -17,6 +17,15 @@ pub struct Checkpoint {
     /// What was in the memory that ring 3 can write. All else follows from its image and its
     /// manifest.
     pub memory: Contents,
+    /// What was in its state region, if it has one.
+    pub state: Option<Contents>,
+}
+
+impl Checkpoint {
+    /// Bytes of what was in memory.
+    pub fn bytes(&self) -> u64 {
+        [&self.memory].into_iter().chain(&self.state).map(|part| part.bytes.len() as u64).sum()
+    }
 }
 
 /// A checkpoint, and how long the domain stood still for it.

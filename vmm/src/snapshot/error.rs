@@ -35,7 +35,7 @@ pub enum SnapshotError {
         /// The file.
         file: PathBuf,
         /// What is different.
-        cause: Misfit,
+        cause: Box<Misfit>,
     },
 }
 

@@ -20,6 +20,8 @@ pub struct DomainFacts {
     pub image_hash: [u8; 32],
     /// Bytes of memory.
     pub memory: u64,
+    /// Bytes of its state region.
+    pub state: u64,
     /// vCPUs.
     pub vcpus: u32,
     /// What its server is told.
@@ -53,6 +55,7 @@ impl DomainFacts {
             image: blueprint.image.name().to_string(),
             image_hash: blueprint.image.hash().to_bytes(),
             memory: blueprint.plan.memory,
+            state: blueprint.boot_page().state_len,
             vcpus: blueprint.plan.vcpus,
             arguments: blueprint.arguments.clone(),
             channels: blueprint.channels.iter().map(ChannelFacts::of).collect(),
@@ -81,9 +84,12 @@ impl DomainFacts {
         let changed = |what, theirs: String, ours: String| {
             Err(Misfit::Changed { domain: domain(), what, theirs, ours })
         };
+        let bytes = |bytes| format!("{bytes} bytes");
         if self.memory != ours.memory {
-            let bytes = |memory| format!("{memory} bytes");
             return changed("memory", bytes(self.memory), bytes(ours.memory));
+        }
+        if self.state != ours.state {
+            return changed("state region", bytes(self.state), bytes(ours.state));
         }
         if self.vcpus != ours.vcpus {
             return changed("number of vCPUs", self.vcpus.to_string(), ours.vcpus.to_string());
@@ -152,6 +158,7 @@ mod tests {
             image: "kv".to_owned(),
             image_hash: [7; 32],
             memory: 8 << 20,
+            state: 0,
             vcpus: 1,
             arguments: vec!["debug=yes".to_owned()],
             channels: vec![channel("redis", true, None), channel("log", false, Some("logger"))],
@@ -177,6 +184,8 @@ mod tests {
         assert!(memory.contains("8388608 bytes") && memory.contains("16777216"), "{memory}");
         let arguments = says(|ours| ours.arguments.clear());
         assert!(arguments.contains("[\"debug=yes\"]") && arguments.contains("[]"), "{arguments}");
+        let state = says(|ours| ours.state = 4096);
+        assert!(state.contains("its state region was 0 bytes"), "{state}");
         assert!(says(|ours| ours.vcpus = 2).contains("vCPUs"));
         let channel = says(|ours| ours.channels[1].peer = None);
         assert!(channel.contains("channel 1") && channel.contains("to logger"), "{channel}");

@@ -32,6 +32,8 @@ pub(super) const HEADER: usize = 64;
 
 /// The area of a domain that is its memory.
 pub(super) const MEMORY: &str = "memory";
+/// The area that is its state region, by offsets.
+pub(super) const STATE: &str = "state";
 
 /// All of a file but what was in memory.
 #[derive(Debug, Serialize, Deserialize)]

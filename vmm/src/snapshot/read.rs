@@ -4,11 +4,11 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use atoll_ipc::abi::layout::{MEMORY_MAX, PAGE};
+use atoll_ipc::abi::layout::{MEMORY_MAX, PAGE, STATE_MAX};
 
 use super::error::{SnapshotError, Unreadable};
 use super::facts::DomainFacts;
-use super::format::{Area, DomainHead, Head, MEMORY, split};
+use super::format::{Area, DomainHead, Head, MEMORY, STATE, split};
 use super::host::HostFacts;
 use crate::domain::Checkpoint;
 use crate::machine::memory::Contents;
@@ -107,25 +107,38 @@ fn saved(head: DomainHead, rest: &mut &[u8]) -> Result<Saved, Unreadable> {
     }
     let point = Point::from_parts(&registers, &vectors)
         .map_err(|cause| Unreadable::Point { domain: domain(), cause })?;
-    let mut memory = None;
+    let (mut memory, mut state) = (None, None);
     for area in areas {
-        let contents = contents(&facts, &area, rest)?;
-        if area.name != MEMORY || memory.replace(contents).is_some() {
-            return Err(Unreadable::Area { domain: domain(), area: area.name });
+        let (place, size) = match area.name.as_str() {
+            MEMORY => (&mut memory, facts.memory.min(MEMORY_MAX)),
+            STATE => (&mut state, facts.state.min(STATE_MAX)),
+            _ => return Err(Unreadable::Area { domain: domain(), area: area.name }),
+        };
+        if place.replace(contents(&facts.name, &area, size, rest)?).is_some() {
+            let why = format!("domain `{}` has its {} twice", facts.name, area.name);
+            return Err(Unreadable::Head { why });
         }
     }
-    let Some(memory) = memory else {
-        let why = format!("domain `{}` has no memory", facts.name);
-        return Err(Unreadable::Head { why });
-    };
-    Ok(Saved { facts, checkpoint: Checkpoint { epoch, point, memory } })
+    match memory {
+        Some(memory) if state.is_some() == (facts.state > 0) => {
+            Ok(Saved { facts, checkpoint: Checkpoint { epoch, point, memory, state } })
+        }
+        _ => {
+            let why = format!("domain `{}` lacks a part of its memory", facts.name);
+            Err(Unreadable::Head { why })
+        }
+    }
 }
 
-/// The contents of an area, which are next in the file: whole pages of the domain's memory, in
-/// their order.
-fn contents(facts: &DomainFacts, area: &Area, rest: &mut &[u8]) -> Result<Contents, Unreadable> {
-    let wrong = |address| Unreadable::Extent { domain: facts.name.clone(), address };
-    let size = facts.memory.min(MEMORY_MAX);
+/// The contents of an area, which are next in the file: whole pages, in their order,
+/// below `size`.
+fn contents(
+    domain: &str,
+    area: &Area,
+    size: u64,
+    rest: &mut &[u8],
+) -> Result<Contents, Unreadable> {
+    let wrong = |address| Unreadable::Extent { domain: domain.to_owned(), address };
     let mut contents = Contents::default();
     let mut free = 0;
     for &(start, length) in &area.extents {

@@ -1,7 +1,7 @@
 //! From checkpoints to a file's bytes.
 
 use super::facts::DomainFacts;
-use super::format::{Area, DomainHead, Head, MEMORY, front};
+use super::format::{Area, DomainHead, Head, MEMORY, STATE, front};
 use super::host::HostFacts;
 use crate::domain::Checkpoint;
 use crate::machine::memory::Contents;
@@ -33,16 +33,25 @@ pub fn encode(shot: Shot) -> Result<Vec<Vec<u8>>, String> {
     let Shot { host, system, manifest, is_whole, taken, stood, domains } = shot;
     let (mut heads, mut pieces) = (Vec::with_capacity(domains.len()), Vec::new());
     for (facts, checkpoint) in domains {
-        let Checkpoint { epoch, point, memory } = checkpoint;
+        let Checkpoint { epoch, point, memory, state } = checkpoint;
+        if state.is_some() != (facts.state > 0) {
+            return Err(format!("what {} has in its state region was not copied", facts.name));
+        }
         let (registers, vectors) = point.to_parts();
+        let all = [(MEMORY, Some(memory)), (STATE, state)];
+        let all = all.into_iter().filter_map(|(name, contents)| Some((name, contents?)));
+        let mut areas = Vec::new();
+        for (name, contents) in all {
+            areas.push(area(name, &contents));
+            pieces.push(contents.bytes);
+        }
         heads.push(DomainHead {
             facts,
             epoch,
             registers: registers.to_vec(),
             vectors: vectors.to_vec(),
-            areas: vec![area(MEMORY, &memory)],
+            areas,
         });
-        pieces.push(memory.bytes);
     }
     let vmm = env!("CARGO_PKG_VERSION").to_owned();
     let head = Head { vmm, host, system, manifest, is_whole, taken, stood, domains: heads };

@@ -47,5 +47,5 @@ pub(super) fn of<'s>(
 }
 
 fn misfit(snapshot: &Snapshot, cause: Misfit) -> SnapshotError {
-    SnapshotError::Misfit { file: snapshot.file.clone(), cause }
+    SnapshotError::Misfit { file: snapshot.file.clone(), cause: Box::new(cause) }
 }

@@ -97,6 +97,6 @@ impl VcpuThread {
     ) -> Result<Checkpoint, MachineError> {
         let point = vcpu.point()?;
         let memory = self.shared.memory.contents(&self.shared.blueprint.writable(), room)?;
-        Ok(Checkpoint { epoch, point, memory })
+        Ok(Checkpoint { epoch, point, memory, state: None })
     }
 }

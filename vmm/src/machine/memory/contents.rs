@@ -33,6 +33,31 @@ impl Contents {
         })
     }
 
+    /// What `read` finds in these ranges of pages, which are in their order. The bytes go into
+    /// `room`, which is empty.
+    ///
+    /// # Errors
+    /// `read`'s own, and if the host has no memory for a copy.
+    pub fn gather(
+        pages: &[Range<u64>],
+        room: Vec<u8>,
+        mut read: impl FnMut(u64, &mut [u8]) -> Result<(), MachineError>,
+    ) -> Result<Self, MachineError> {
+        let mut contents = Self { extents: Vec::new(), bytes: room };
+        let mut page = [0; PAGE as usize];
+        for address in pages.iter().flat_map(|range| range.clone().step_by(PAGE as usize)) {
+            read(address, &mut page)?;
+            if page != [0; PAGE as usize] {
+                contents.bytes.try_reserve(page.len()).map_err(|error| MachineError::Memory {
+                    what: "a copy of a domain's memory",
+                    cause: io::Error::new(io::ErrorKind::OutOfMemory, error),
+                })?;
+                contents.push(address, &page);
+            }
+        }
+        Ok(contents)
+    }
+
     fn push(&mut self, page: u64, bytes: &[u8]) {
         match self.extents.last_mut() {
             Some(last) if last.end == page => last.end += PAGE,
@@ -64,19 +89,7 @@ impl DomainMemory {
     /// If the host does not tell what is in use, or has no memory for a copy.
     pub fn contents(&self, ranges: &[Range<u64>], room: Vec<u8>) -> Result<Contents, MachineError> {
         let pages = common(&self.populated()?, ranges);
-        let mut contents = Contents { extents: Vec::new(), bytes: room };
-        let mut page = [0; PAGE as usize];
-        for address in pages.iter().flat_map(|range| range.clone().step_by(PAGE as usize)) {
-            self.read(address, &mut page)?;
-            if page != [0; PAGE as usize] {
-                contents.bytes.try_reserve(page.len()).map_err(|error| MachineError::Memory {
-                    what: "a copy of a domain's memory",
-                    cause: io::Error::new(io::ErrorKind::OutOfMemory, error),
-                })?;
-                contents.push(address, &page);
-            }
-        }
-        Ok(contents)
+        Contents::gather(&pages, room, |address, page| self.read(address, page))
     }
 
     /// Makes a checkpoint of what the image has, but for these ranges of pages, which get these
@@ -93,7 +106,7 @@ impl DomainMemory {
         let State { data, checkpoint } = &mut *state;
         // What the image has there and the contents have not is zero.
         let pages = union(&common(data, ranges), &contents.extents);
-        if let Some(beyond) = without(&pages, &[0..self.size()]).first() {
+        if let Some(beyond) = pages.last().filter(|last| last.end > self.size()) {
             return Err(MachineError::OutOfBounds { address: beyond.start });
         }
         let originals = self.originals(&common(&pages, data));

@@ -131,24 +131,25 @@ fn nothing_outside_is_touched() {
 #[test]
 fn contents_are_what_is_not_zero_and_begin_another_memory() {
     let memory = memory();
-    let all = [0..memory.size()];
+    let whole = 0..memory.size();
+    let all = std::slice::from_ref(&whole);
     memory.write(0x5000, &[5; 4096]).unwrap();
     memory.write(0x6000, &[6; 16]).unwrap();
     memory.write(0x8000, &[0; 16]).unwrap();
-    let contents = memory.contents(&all, Vec::new()).unwrap();
+    let contents = memory.contents(all, Vec::new()).unwrap();
     assert_eq!(contents.extents, [0x1000..0x2000, 0x5000..0x7000]);
     assert_eq!(contents.bytes.len(), 3 * 4096);
-    let room = memory.room(&all);
+    let room = memory.room(all);
     assert!(room.is_empty() && room.capacity() >= 3 * 4096);
-    let (place, roomy) = (room.as_ptr(), memory.contents(&all, room).unwrap());
+    let (place, roomy) = (room.as_ptr(), memory.contents(all, room).unwrap());
     assert!(roomy == contents && roomy.bytes.as_ptr() == place, "no other memory is needed");
     let only = memory.contents(&[0x5000..0x6000, 0x9000..0xa000], Vec::new()).unwrap();
     assert_eq!((only.extents.len(), &only.bytes[..]), (1, &[5; 4096][..]));
 
     let other = self::memory();
-    other.begin_with(&all, &contents).unwrap();
+    other.begin_with(all, &contents).unwrap();
     for _ in 0..2 {
-        assert_eq!(other.contents(&all, Vec::new()).unwrap(), contents);
+        assert_eq!(other.contents(all, Vec::new()).unwrap(), contents);
         other.write(0x5000, &[9; 16]).unwrap();
         other.write(0xa000, &[9; 16]).unwrap();
         other.roll_back().unwrap();
@@ -156,8 +157,8 @@ fn contents_are_what_is_not_zero_and_begin_another_memory() {
     other.return_to_image().unwrap();
     assert!(!other.has_checkpoint());
     assert_eq!(
-        other.contents(&all, Vec::new()).unwrap(),
-        self::memory().contents(&all, Vec::new()).unwrap()
+        other.contents(all, Vec::new()).unwrap(),
+        self::memory().contents(all, Vec::new()).unwrap()
     );
 }
 
@@ -170,7 +171,8 @@ fn what_the_contents_lack_is_zero_within_the_ranges_and_the_image_elsewhere() {
     let memory = self::memory();
     memory.begin_with(std::slice::from_ref(&(0x4000..0x5000)), &Contents::default()).unwrap();
     assert_eq!(memory.read_word(0x1000).unwrap(), 7);
-    let beyond = Contents { extents: vec![1 << 20..(1 << 20) + 4096], bytes: vec![1; 4096] };
+    let extents = std::iter::once(1 << 20..(1 << 20) + 4096).collect();
+    let beyond = Contents { extents, bytes: vec![1; 4096] };
     assert!(matches!(
         memory.begin_with(&[], &beyond),
         Err(MachineError::OutOfBounds { address: 0x10_0000 })

@@ -15,6 +15,7 @@ fn facts() -> DomainFacts {
         image: "kv".to_owned(),
         image_hash: [7; 32],
         memory: 8 << 20,
+        state: 1 << 20,
         vcpus: 1,
         arguments: vec!["debug=yes".to_owned()],
         channels: Vec::new(),
@@ -31,8 +32,13 @@ fn memory() -> Contents {
     Contents { extents: vec![0x14_0000..0x14_1000, 0x40_2000..0x40_3000], bytes }
 }
 
+fn state() -> Contents {
+    Contents { extents: std::iter::once(0..PAGE).collect(), bytes: vec![9; PAGE as usize] }
+}
+
 fn shot() -> Shot {
-    let checkpoint = Checkpoint { epoch: 3, point: point(), memory: memory() };
+    let checkpoint =
+        Checkpoint { epoch: 3, point: point(), memory: memory(), state: Some(state()) };
     Shot {
         host: HostFacts { kind: HostKind::Software, features: vec!["sse3".to_owned()] },
         system: "demo".to_owned(),
@@ -75,6 +81,7 @@ fn what_is_written_is_read() {
     let saved = snapshot.domain("kv").unwrap();
     assert_eq!((&saved.facts, saved.checkpoint.epoch), (&facts(), 3));
     assert_eq!((&saved.checkpoint.point, &saved.checkpoint.memory), (&point(), &memory()));
+    assert_eq!(saved.checkpoint.state, Some(state()));
     assert!(snapshot.domain("kw").is_none());
 }
 
@@ -135,8 +142,13 @@ fn memory_that_cannot_be_is_refused_though_its_hash_is_right() {
     assert_eq!(with(&[(0x2000, PAGE), (8 << 20, PAGE)]), extent(8 << 20));
     assert_eq!(with(&[(u64::MAX - 4095, PAGE)]), extent(u64::MAX - 4095));
     assert_eq!(with(&[(0, u64::MAX / PAGE * PAGE)]), extent(0));
-    assert_eq!(with(&[(0, 3 * PAGE)]), extent(0), "there is less than that");
+    assert_eq!(with(&[(0, 4 * PAGE)]), extent(0), "there is less than that");
     assert!(matches!(with(&[(0, PAGE)]), Unreadable::Head { .. }), "there is more than that");
+    let state = |extents: &[(u64, u64)]| {
+        let extents = extents.to_vec();
+        forged(move |head| head.domains[0].areas[1].extents = extents).map(|_| ()).unwrap_err()
+    };
+    assert_eq!(state(&[(1 << 20, PAGE)]), extent(1 << 20), "its state region ends there");
 }
 
 #[test]
@@ -151,12 +163,17 @@ fn what_else_cannot_be_is_refused_too() {
     assert_eq!(area, Unreadable::Area { domain: "kv".to_owned(), area: "hat".to_owned() });
     let none = error(|head| head.domains[0].areas.clear());
     assert!(matches!(none, Unreadable::Head { .. }), "{none}");
-    let twice = error(|head| {
-        let name = head.domains[0].areas[0].name.clone();
-        let extents = head.domains[0].areas[0].extents.split_off(1);
-        head.domains[0].areas.push(super::Area { name, extents });
-    });
-    assert!(matches!(twice, Unreadable::Area { .. }), "{twice}");
+    let stateless = error(|head| head.domains[0].facts.state = 0);
+    assert!(matches!(stateless, Unreadable::Extent { .. }), "{stateless}");
+    let forgetful = error(|head| head.domains[0].areas[1].name = MEMORY.to_owned());
+    assert!(matches!(forgetful, Unreadable::Head { .. }), "{forgetful}");
+}
+
+#[test]
+fn a_state_region_that_was_not_copied_makes_no_file() {
+    let mut shot = shot();
+    shot.domains[0].1.state = None;
+    assert!(encode(shot).unwrap_err().contains("its state region was not copied"));
 }
 
 #[test]
@@ -187,8 +204,10 @@ proptest! {
         if let Ok(snapshot) = parse(&file) {
             for saved in &snapshot.domains {
                 let length = |range: &std::ops::Range<u64>| range.end - range.start;
-                let total: u64 = saved.checkpoint.memory.extents.iter().map(length).sum();
-                prop_assert_eq!(total, saved.checkpoint.memory.bytes.len() as u64);
+                for contents in saved.checkpoint.state.iter().chain([&saved.checkpoint.memory]) {
+                    let total: u64 = contents.extents.iter().map(length).sum();
+                    prop_assert_eq!(total, contents.bytes.len() as u64);
+                }
             }
         }
     }
