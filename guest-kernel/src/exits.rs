@@ -46,6 +46,7 @@ fn out(port: u16) {
 
 /// Rings the doorbells in `kick`, then sleeps until kicked or for `wait_ns` nanoseconds.
 pub fn wait(kick: [u64; 4], wait_ns: u64) {
+    crate::state::refuse_amid_edit();
     let control = control();
     for (word, bits) in control.kick.iter().zip(kick) {
         word.store(bits, Relaxed);
@@ -84,6 +85,7 @@ pub fn heartbeat() {
 /// Tells the nucleus that the server has begun. With a checkpoint, each incarnation that is taken
 /// back there returns from here, too.
 pub fn ready(checkpoint: bool) {
+    crate::state::refuse_amid_edit();
     control().status.store(u32::from(!checkpoint), Relaxed);
     out(ports::READY);
 }

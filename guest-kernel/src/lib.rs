@@ -29,11 +29,13 @@
 //! |---|---|
 //! | [`ipc`] | ports to receive on, channels to call through |
 //! | [`stream`] | client connections that a gateway carries |
+//! | [`disk`] | blocks that outlive the domain |
 //! | [`lines`] | those on which each line is answered with a line |
 //! | [`clock`] | time, without leaving the micro-VM |
 //! | [`boot`] | names, arguments, memory, randomness from the nucleus |
 //! | [`console`] | log lines, through the `log` crate |
 //! | [`heap`] | the global allocator |
+//! | [`state`] | memory that a restart keeps |
 
 #![no_std]
 #![warn(missing_docs)]
@@ -43,6 +45,7 @@ extern crate alloc;
 pub mod boot;
 pub mod clock;
 pub mod console;
+pub mod disk;
 mod entry;
 mod exits;
 pub mod heap;
@@ -52,6 +55,7 @@ mod memory;
 mod panic;
 mod ready;
 mod server;
+pub mod state;
 pub mod stream;
 pub mod stubs;
 

@@ -72,21 +72,41 @@ impl<C> Connections<C> {
     ) where
         C: Connection<S>,
     {
+        if let Some(taken) = self.take(message, shared, open) {
+            self.answer::<S>(taken);
+        }
+    }
+
+    /// The first half of [`serve`](Self::serve): what the client asks for is carried out, and
+    /// nobody hears of it before [`answer`](Self::answer). `None` if the message needs no more.
+    #[must_use = "a message that is not answered is lost for its client"]
+    pub fn take<S>(
+        &mut self,
+        message: Message,
+        shared: &mut S,
+        open: impl FnOnce(&mut S, u64) -> C,
+    ) -> Option<Taken>
+    where
+        C: Connection<S>,
+    {
         self.begin();
         self.input.resize(message.len(), 0);
         message.read(0, &mut self.input);
         let (Some(op), Some(head)) =
             (Op::from_code(message.operation()), RequestHead::from_bytes(&self.input))
         else {
-            return message.fail(Status::Malformed);
+            message.fail(Status::Malformed);
+            return None;
         };
         if op == Op::Close {
             self.open.remove(&head.connection);
-            return message.fail(Status::Ok);
+            message.fail(Status::Ok);
+            return None;
         }
         // What it goes on with died with an earlier incarnation.
         if head.continues && !self.open.contains_key(&head.connection) {
-            return message.fail(Status::Malformed);
+            message.fail(Status::Malformed);
+            return None;
         }
         let connection =
             self.open.entry(head.connection).or_insert_with(|| open(shared, head.connection));
@@ -97,7 +117,24 @@ impl<C> Connections<C> {
         } else {
             connection.feed(shared, input)
         };
-        answer(message, connection, consumed, input.len());
+        Some(Taken { message, connection: head.connection, consumed, received: input.len() })
+    }
+
+    /// The connection of a message that was taken, if it is still there.
+    pub fn of(&mut self, taken: &Taken) -> Option<&mut C> {
+        self.open.get_mut(&taken.connection)
+    }
+
+    /// The second half of [`serve`](Self::serve): the client gets what its connection has to say.
+    pub fn answer<S>(&mut self, taken: Taken)
+    where
+        C: Connection<S>,
+    {
+        match self.open.get_mut(&taken.connection) {
+            Some(connection) => answer(taken, connection),
+            // The gateway has closed it meanwhile.
+            None => taken.message.fail(Status::Dropped),
+        }
     }
 
     /// Forgets connections of an earlier incarnation, with whose memory this one began. They were
@@ -111,12 +148,17 @@ impl<C> Connections<C> {
     }
 }
 
-fn answer<S, C: Connection<S>>(
+/// A message of a gateway that was carried out and is still to be answered.
+#[derive(Debug)]
+pub struct Taken {
     message: Message,
-    connection: &mut C,
+    connection: u64,
     consumed: usize,
     received: usize,
-) {
+}
+
+fn answer<S, C: Connection<S>>(taken: Taken, connection: &mut C) {
+    let Taken { message, consumed, received, .. } = taken;
     let output = connection.output();
     let taken = output.len().min(OUTPUT_MAX).min(message.max_reply() - REPLY_HEAD);
     let all = taken == output.len();

@@ -103,6 +103,12 @@ impl Span {
         words::write(&pool[self.word(offset, bytes.len())..], bytes);
     }
 
+    /// The whole words of the buffer, for whoever hands them to somebody else to fill or to read.
+    pub(crate) fn words(self, pool: &[AtomicU64]) -> &[AtomicU64] {
+        let first = self.offset as usize / WORD;
+        &pool[first..first + self.len() / WORD]
+    }
+
     fn word(self, offset: usize, length: usize) -> usize {
         assert!(offset.is_multiple_of(WORD) && offset + length <= self.len());
         (self.offset as usize + offset) / WORD

@@ -9,7 +9,8 @@
 //!
 //! What is said over a channel is typed by one definition for both ends ([`mod@interface`]). One
 //! such definition is the system's own: what is asked of supervisor domains ([`bailout`]). What is
-//! asked of disks has a form of its own, as their blocks are never copied ([`disk`]).
+//! asked of disks has a form of its own, as their blocks are never copied ([`disk`]). What a domain
+//! keeps when it is restarted lies in memory as [`state`] says.
 //!
 //! The crate does no I/O, allocates nothing (but to keep answers that nobody has asked for yet, in
 //! [`calls`]), and knows neither KVM nor any particular server,
@@ -42,6 +43,7 @@ pub mod ready;
 pub mod record;
 pub mod ring;
 pub mod server;
+pub mod state;
 pub mod stream;
 pub mod sync;
 pub mod words;

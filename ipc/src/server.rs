@@ -11,6 +11,7 @@ use crate::lend::{Lender, Loan, Span};
 use crate::message::{IpcError, Status};
 use crate::record::{self, Head, Kind, SHORT};
 use crate::ring::{self, Consumer, Producer, Record, Writer};
+use crate::sync::AtomicU64;
 use crate::sync::Ordering::{AcqRel, Relaxed};
 use owed::Owed;
 
@@ -185,6 +186,19 @@ impl<R: Region> Server<R> {
         }
     }
 
+    /// The whole words of the buffer that came with the request, for a server that has the host's
+    /// kernel read them where they are: the client can change them meanwhile. `None` if there is no
+    /// buffer, or the client's next incarnation may use it for something else.
+    pub fn lent(&self, request: &Request) -> Option<&[AtomicU64]> {
+        let span = request.lent.filter(|_| self.holds(request))?;
+        Some(span.words(self.region.lent_requests()))
+    }
+
+    /// Whether somebody waits for the reply: the incarnation that sent the request is not dead.
+    pub fn is_awaited(&self, request: &Request) -> bool {
+        !self.nobody_waits(request)
+    }
+
     /// Whether the client has said that it no longer waits for the reply. Whoever works on a
     /// request for long may ask now and then, and give it up.
     pub fn is_cancelled(&mut self, request: &Request) -> bool {
@@ -278,6 +292,12 @@ impl<R: Region> Server<R> {
     /// If it reaches beyond the buffer, or `offset` is not a multiple of 8.
     pub fn fill(&self, loan: &Loan, offset: usize, bytes: &[u8]) {
         loan.span().write(self.region.lent_replies(), offset, bytes);
+    }
+
+    /// The whole words of a buffer, for a server that has the host's kernel fill them where they
+    /// are: the client can read and change them meanwhile.
+    pub fn words_of(&self, loan: &Loan) -> &[AtomicU64] {
+        loan.span().words(self.region.lent_replies())
     }
 
     /// The buffer is not sent after all.

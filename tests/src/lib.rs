@@ -14,6 +14,7 @@
 //! | [`lines`] | clients of servers that speak lines |
 //! | [`storm`] | clients and servers of storms of messages |
 //! | [`resp`] | clients that speak RESP2, byte for byte |
+//! | [`ledger`] | the independent judge of durability |
 //! | [`program`] | guest programs of a few instructions, made into images |
 //!
 //! Everything panics with a message when it is disappointed: it is a part of tests.
@@ -22,6 +23,7 @@
 
 pub mod control;
 pub mod environment;
+pub mod ledger;
 pub mod lines;
 pub mod process;
 pub mod program;

@@ -25,6 +25,7 @@ use crate::records::{Records, is_event};
 #[derive(Debug)]
 pub struct Place {
     dir: TempDir,
+    options: Vec<String>,
     /// What the VMM is to go on from.
     from: Option<PathBuf>,
     /// There is no manifest but the snapshot's.
@@ -35,9 +36,15 @@ impl Place {
     /// A directory with this manifest. `{dir}` in the text stands for the directory.
     pub fn new(manifest: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
-        let place = Self { dir, from: None, is_bare: false };
+        let place = Self { dir, options: Vec::new(), from: None, is_bare: false };
         place.put("system.toml", manifest.replace("{dir}", &place.path("").display().to_string()));
         place
+    }
+
+    /// Further options of `vmm run`, instead of those that it had.
+    pub fn with_options(self, options: &[&str]) -> Self {
+        let options = options.iter().map(|option| (*option).to_owned()).collect();
+        Self { options, ..self }
     }
 
     /// The same, going on from a snapshot.
@@ -49,7 +56,7 @@ impl Place {
     /// An empty directory, from which what a snapshot says is run.
     pub fn of_snapshot(file: &Path) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
-        Self { dir, from: Some(file.to_owned()), is_bare: true }
+        Self { dir, options: Vec::new(), from: Some(file.to_owned()), is_bare: true }
     }
 
     /// A path in the directory.
@@ -75,13 +82,18 @@ impl Place {
             .collect()
     }
 
-    /// Its files without what a system that was killed may have left.
+    /// The names of the files in it, without those that are there to outlive a system: disks.
+    fn files_but_disks(&self) -> BTreeSet<String> {
+        self.files().into_iter().filter(|name| !name.ends_with(".disk")).collect()
+    }
+
+    /// Its files without disks, and without what a system that was killed may have left.
     fn files_of_its_own(&self) -> BTreeSet<String> {
         let is_leftover = |name: &String| {
             let found = fs::symlink_metadata(self.path(name)).expect("a listed file is there");
             found.file_type().is_socket() || name.ends_with(".lock")
         };
-        self.files().into_iter().filter(|name| !is_leftover(name)).collect()
+        self.files_but_disks().into_iter().filter(|name| !is_leftover(name)).collect()
     }
 
     /// `vmm run` of the manifest, with the images of this build.
@@ -95,7 +107,7 @@ impl Place {
             command.arg("--from").arg(file);
         }
         command.arg("--images").arg(environment::images());
-        command.arg("--socket").arg(self.socket());
+        command.arg("--socket").arg(self.socket()).args(&self.options);
         command
     }
 
@@ -140,10 +152,16 @@ impl System {
 
     /// Starts a system from a place.
     pub fn start_at(place: Place) -> Self {
+        Self::start_with(place, &[])
+    }
+
+    /// Starts a system from a place, with more arguments.
+    pub fn start_with(place: Place, arguments: &[&str]) -> Self {
         let files_before = place.files_of_its_own();
         let mut vmm = place
             .run_command()
             .arg("--json")
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -257,7 +275,7 @@ impl System {
         let complaints = self.complaints();
         assert!(!complaints.contains("panicked"), "the VMM panicked:\n{complaints}");
         if let Some(place) = &self.place {
-            assert_eq!(place.files(), self.files_before, "the VMM left something behind");
+            assert_eq!(place.files_but_disks(), self.files_before, "the VMM left something behind");
         }
     }
 

@@ -4,7 +4,7 @@
 //! ```text
 //!   cli ──▶ system ──▶ nucleus ──▶ domain ──▶ machine ──▶ KVM
 //!    │        │          │            │
-//!    │        ├──▶ gateway ──▶ channel┘
+//!    │        ├──▶ gateway, disk ──▶ channel
 //!    │        └──▶ control ◀── (HTTP over a Unix socket)
 //!    └──▶ control::Client, doctor, bench, campaign
 //! ```
@@ -17,6 +17,7 @@
 //! | [`channel`] | the shared memory between two ends |
 //! | [`ipc`] | the VMM itself as a client or server of domains |
 //! | [`gateway`] | host sockets in front of a domain's port |
+//! | [`disk`] | host files that are lent to domains as disks |
 //! | [`nucleus`] | the running system: lives of domains |
 //! | [`snapshot`] | domains in a file: its format, what must fit |
 //! | [`supervisor`] | what follows when a domain ends: restarts, order, escalation |
@@ -38,6 +39,7 @@ pub mod campaign;
 pub mod channel;
 pub mod cli;
 pub mod control;
+pub mod disk;
 pub mod doctor;
 pub mod domain;
 pub mod exit_code;

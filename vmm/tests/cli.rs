@@ -146,6 +146,7 @@ uptime    12.3 s
 restarts  1, after 1 fault
 image     kv 9f2c
 memory    3.1 MiB resident of 256 MiB
+keeps     3 MiB in use of 64 MiB
 cpu       1.2 ms on 1 vCPU
 
 EXIT      COUNT
@@ -157,6 +158,14 @@ next     client  echo  main        10        9   128 B        64 B          3
 
 GATEWAY         PORT   OPEN  ACCEPTED  REFUSED  ABORTED  REQUESTS     IN   OUT
 127.0.0.1:6379  redis     1         2        0        1         5  2 KiB  12 B
+
+DISK   SIZE    FILE  READS  WRITES  WRITTEN  SYNCS  BATCH  MOST  FAILED
+log   1 GiB  64 MiB      4      10   40 KiB      4    2.5     5       2
+log: /srv/log.disk, 3 MiB on the host, channel disk, fdatasync
+  the host had no room for 2 of its requests
+  durable writes: p50 130 us, p90 150 us, p99 2.1 ms, max 4.0 ms
+  log 5 MiB
+  live 60%
 
 last fault page fault (vector 14, error 0x6): write to a page that is not mapped
   2000-02-29T23:59:59.000001Z, epoch 1, vCPU 0, after 12.3 s, 0 restarts before
@@ -241,11 +250,12 @@ fn orders_say_what_was_done_and_stop_waits() {
     let json: Value =
         serde_json::from_str(stdout(&at(&system, &["restart", "kv", "--json"]))).unwrap();
     assert_eq!(json, serde_json::json!({ "domain": "kv", "done": "restarted" }));
+    assert_eq!(stdout(&at(&system, &["reset-state", "kv"])), "emptied kv\n");
     let socket = system.socket.clone();
     let mut stop = vmm(&["stop"]);
     stop.arg("--socket").arg(&socket).stdout(Stdio::piped());
     let child = stop.spawn().unwrap();
-    assert_eq!(system.join(), ["kill kv", "resume echo", "restart kv"]);
+    assert_eq!(system.join(), ["kill kv", "resume echo", "restart kv", "reset the state of kv"]);
     assert_eq!(stdout(&child.wait_with_output().unwrap()), "stopped\n");
     assert!(!socket.exists());
 }

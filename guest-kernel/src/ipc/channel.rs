@@ -2,7 +2,7 @@
 
 use core::hint::spin_loop;
 
-use atoll_ipc::abi::ChannelEntry;
+use atoll_ipc::abi::{ChannelEntry, Interface, Name};
 use atoll_ipc::channel::Role;
 use atoll_ipc::client::Ticket;
 use atoll_ipc::message::{IpcError, Status};
@@ -197,7 +197,7 @@ impl Channel {
         with(|endpoints| {
             let ticket = self.start(endpoints, operation, payload, deadline)?;
             ring_if_due(endpoints, self.0);
-            Ok(Pending { channel: self, ticket: Some(ticket) })
+            Ok(Pending::new(self, ticket))
         })
     }
 
@@ -233,6 +233,21 @@ impl Channel {
     /// Which incarnation of the server is known to serve this channel.
     pub fn server_epoch(self) -> u32 {
         with(|endpoints| endpoints.calls(self.0).client().server_epoch())
+    }
+
+    /// Longest request that fits the channel, in bytes.
+    pub fn max_request(self) -> usize {
+        self.entry().layout.max_request()
+    }
+
+    /// Its name here.
+    pub fn name(self) -> Name {
+        self.entry().name
+    }
+
+    /// What is spoken on the port that it leads to.
+    pub fn interface(self) -> Interface {
+        self.entry().interface
     }
 
     /// The unique identifier of the port that it leads to (CHORUS): it stays the same when the
@@ -377,6 +392,10 @@ pub struct Pending {
 }
 
 impl Pending {
+    pub(super) const fn new(channel: Channel, ticket: Ticket) -> Self {
+        Self { channel, ticket: Some(ticket) }
+    }
+
     /// Waits for the answer (RC 4000 *wait answer*). Answers may be waited for in any order.
     ///
     /// # Errors
@@ -385,6 +404,17 @@ impl Pending {
         let Some(ticket) = self.ticket.take() else { return Err(IpcError::NotFound) };
         let channel = self.channel;
         with(|endpoints| channel.finish(endpoints, ticket, deadline))?.copy(channel)
+    }
+
+    /// [`Pending::wait_answer`] for a reply that is to stay where it is: in the buffer that the server
+    /// lends with it. One that came before it was asked for has been copied out of the way.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn wait_in_place(mut self, deadline: Option<Instant>) -> Result<LentReply, IpcError> {
+        let Some(ticket) = self.ticket.take() else { return Err(IpcError::NotFound) };
+        let channel = self.channel;
+        with(|endpoints| channel.finish(endpoints, ticket, deadline))?.borrow(channel)
     }
 
     /// The answer, if it is there; or else the call, to be asked again.

@@ -32,18 +32,27 @@ impl Endpoint {
         // its first page readable, the others writable. Only `atoll_ipc` touches it.
         let region = unsafe { Mapped::at(entry.address as *const u8, entry.layout) };
         match entry.role() {
-            Role::Server => Self::Server(Server::attach(region)),
-            Role::Client if entry.alert == NO_ALERT => {
-                Self::Client(Calls::new(Client::attach(region)))
-            }
-            Role::Client => {
-                let ready = ready_page(ALERTS + number as u64 * PAGE);
-                let alert = Alert::new(ready, entry.alert);
-                let alert = alert.watched_by(host_page(), entry.peer_domain);
-                let region = region.alerting(alert);
-                Self::Client(Calls::new(Client::attach(region)))
-            }
+            Role::Server => Self::server(region),
+            Role::Client => Self::client(number, entry, region),
         }
+    }
+
+    // Ends are large. In one function, each would have its place on the stack, a few times over; and
+    // each page of the stack that is touched once is a fault at the start, and memory ever after.
+    #[inline(never)]
+    fn server(region: Region) -> Self {
+        Self::Server(Server::attach(region))
+    }
+
+    #[inline(never)]
+    fn client(number: usize, entry: &ChannelEntry, region: Region) -> Self {
+        if entry.alert == NO_ALERT {
+            return Self::Client(Calls::new(Client::attach(region)));
+        }
+        let ready = ready_page(ALERTS + number as u64 * PAGE);
+        let alert = Alert::new(ready, entry.alert);
+        let alert = alert.watched_by(host_page(), entry.peer_domain);
+        Self::Client(Calls::new(Client::attach(region.alerting(alert))))
     }
 
     #[inline]

@@ -11,7 +11,7 @@ use atoll_ipc::client::Reply as InRing;
 use atoll_ipc::message::IpcError;
 use atoll_ipc::record::RequestKind;
 
-use super::channel::Channel;
+use super::channel::{Channel, Pending};
 use super::endpoints::with;
 use super::message::Message;
 use super::reply::Reply;
@@ -29,6 +29,11 @@ pub struct Loan {
 impl Loan {
     pub(super) const fn of_client(channel: Channel, loan: atoll_ipc::lend::Loan) -> Self {
         Self { channel, loan: Some(loan) }
+    }
+
+    /// The channel that it can be sent through.
+    pub const fn channel(&self) -> Channel {
+        self.channel
     }
 
     /// Its bytes.
@@ -72,6 +77,26 @@ impl Loan {
             channel.finish(endpoints, ticket, deadline)
         })?;
         answer.copy(channel)
+    }
+
+    /// Calls with the buffer, and goes on; the answer is [waited for](Pending::wait_answer) later.
+    ///
+    /// # Errors
+    /// As [`Channel::send_message`].
+    pub fn send_message(
+        mut self,
+        operation: u16,
+        payload: &[u8],
+        deadline: Option<Instant>,
+    ) -> Result<Pending, IpcError> {
+        let channel = self.channel;
+        let Some(loan) = self.loan.take() else { return Err(IpcError::NotFound) };
+        with(|endpoints| {
+            let kind = RequestKind::Call;
+            let sent = channel.send_loan(endpoints, kind, operation, loan, payload, deadline);
+            ring_if_due(endpoints, channel.0);
+            sent.map(|ticket| Pending::new(channel, ticket))
+        })
     }
 
     /// Sends the buffer one-way. It comes back when the server gives the message up.

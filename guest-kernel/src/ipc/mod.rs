@@ -27,7 +27,7 @@ mod wait;
 pub use channel::{Channel, Pending};
 pub use lent::{LentReply, Loan, ReplyLoan};
 pub use message::Message;
-pub use port::{Event, Port, receive_any};
+pub use port::{Event, Port, poll_any, receive_any};
 pub use reply::Reply;
 pub use wait::sleep_until;
 

@@ -82,6 +82,16 @@ pub fn receive_any(ports: &[Port], deadline: Option<Instant>) -> Option<(Port, M
     }
 }
 
+/// The next message that waits on any of the ports already, if one does: in the order of
+/// [`receive_any`], and without a wait.
+pub fn poll_any(ports: &[Port]) -> Option<(Port, Message)> {
+    let mut awaited = ForMessage { ports, notified: false };
+    match with(|endpoints| awaited.look(endpoints))? {
+        (port, Event::Message(message)) => Some((port, message)),
+        (_, Event::Notified(_)) => None,
+    }
+}
+
 /// Looks for a message before anything else is looked at: about two microseconds.
 const QUICK_LOOKS: u32 = 64;
 

@@ -10,8 +10,15 @@ use crate::failure::Failure;
 use crate::number;
 use crate::reply::Output;
 use crate::request::Args;
-use crate::table::{self, COMMANDS, Command};
+use crate::table::{self, COMMANDS, Command, Effect};
 use crate::word::{ShortLower, Word};
+
+/// The most that a record takes beside a string that it holds, for each of them.
+pub(crate) const STRING_MAX: usize = 24;
+
+/// The most that a request's records take beside its arguments: numbers, and the rest of a short
+/// string of which a part was changed.
+pub(crate) const RECORDS_MAX: usize = 1024;
 
 /// What a handler says: its reply is written, or why there is none.
 pub(crate) type Done = Result<(), Failure>;
@@ -36,6 +43,19 @@ impl<'a> Call<'a> {
         number::parse(self.args.get(at)).ok_or(Failure::NotInteger)
     }
 
+    /// Asks whether the store that keeps the database takes what this request may cause: its
+    /// arguments, and `more` bytes.
+    fn admit(&mut self, effect: Effect, more: usize) -> Done {
+        let arguments: usize = self.args.from(0).map(|arg| arg.len() + STRING_MAX).sum();
+        self.db.admit_records(effect, arguments + RECORDS_MAX + more, self.args.len())
+    }
+
+    /// Asked by a handler that may cause more records than its arguments are long, before it
+    /// changes anything.
+    pub(crate) fn admit_more(&mut self, more: usize) -> Done {
+        if self.db.is_kept() { self.admit(Effect::Grow, more) } else { Ok(()) }
+    }
+
     /// The key of most commands.
     #[inline]
     pub(crate) fn key(&self) -> &'a [u8] {
@@ -52,6 +72,9 @@ pub(crate) fn run(call: &mut Call<'_>) -> Done {
     };
     if !takes(command, call.args.len()) {
         return wrong_count(call, &[command.name]);
+    }
+    if call.db.is_kept() {
+        call.admit(command.effect, 0)?;
     }
     (command.run)(call)
 }

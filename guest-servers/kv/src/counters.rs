@@ -1,5 +1,6 @@
 //! Owns the commands that take a string for a number: INCR and its relatives.
 
+use crate::change::Change;
 use crate::command::{Call, Done};
 use crate::db::Database;
 use crate::failure::Failure;
@@ -56,5 +57,5 @@ fn write(db: &mut Database, found: Option<usize>, key: &[u8], digits: &[u8]) -> 
     if !value::fits(capacity, digits.len()) {
         db.admit(digits.len().saturating_sub(capacity))?;
     }
-    db.edit_string(at, |string| value::overwrite(string, digits))
+    db.edit_string(at, Change::Whole, |string| value::overwrite(string, digits))
 }

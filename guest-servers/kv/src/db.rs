@@ -2,16 +2,19 @@
 //!
 //! A write first asks [`Database::admit`] for the bytes that it may need and is refused
 //! before it has changed anything. What is really in use comes from the values themselves,
-//! weighed before and after each change, so the account cannot drift.
+//! weighed before and after each change, so the account cannot drift. If a store keeps the
+//! database, each change is noted for it here, too (see `kept`).
 
 use alloc::vec::Vec;
 
+use crate::change::Change;
 use crate::dense::{Dense, Weigh};
 use crate::failure::Failure;
 use crate::hash::Hasher;
+use crate::journal::{Journal, Mark};
 use crate::memory::{Pool, copy};
 use crate::request::Span;
-use crate::value::{Hash, List, Set, Value};
+use crate::value::Value;
 
 /// What a [`Database`] is told at its making, beside its limit and seed.
 #[derive(Clone, Copy, Debug)]
@@ -41,9 +44,11 @@ pub(crate) struct Stats {
 
 /// A value and the time, in milliseconds since 1970, after which it is gone (0: never).
 #[derive(Debug)]
-struct Item {
-    value: Value,
-    deadline: u64,
+pub(crate) struct Item {
+    pub value: Value,
+    pub deadline: u64,
+    /// How it stands in the store that keeps the database, if one does.
+    pub mark: Mark,
 }
 
 impl Weigh for Item {
@@ -61,7 +66,8 @@ impl Item {
 /// All keys and values, shared by every session.
 #[derive(Debug)]
 pub struct Database {
-    keys: Dense<Item>,
+    pub(crate) keys: Dense<Item>,
+    pub(crate) journal: Option<Journal>,
     hasher: Hasher,
     limit: usize,
     volatile: usize,
@@ -80,6 +86,7 @@ impl Database {
     pub fn new(limit: usize, seed: u64, options: Options) -> Self {
         Self {
             keys: Dense::new(),
+            journal: None,
             hasher: Hasher::new(seed),
             limit,
             volatile: 0,
@@ -143,11 +150,10 @@ impl Database {
             let Some(at) = self.sweep.checked_sub(1) else { break };
             self.sweep = at;
             if self.keys.value(at).is_gone(now) {
-                self.remove(at);
+                self.expire(at);
                 dropped += 1;
             }
         }
-        self.stats.expired += dropped as u64;
         dropped
     }
 
@@ -160,8 +166,7 @@ impl Database {
     pub(crate) fn find(&mut self, key: &[u8], now: u64) -> Option<usize> {
         let at = self.keys.find(self.hasher.hash(key), key)?;
         if self.keys.value(at).is_gone(now) {
-            self.remove(at);
-            self.stats.expired += 1;
+            self.expire(at);
             return None;
         }
         Some(at)
@@ -199,6 +204,9 @@ impl Database {
     pub(crate) fn set_deadline(&mut self, at: usize, deadline: u64) {
         let old = self.keys.edit(at, |item| core::mem::replace(&mut item.deadline, deadline));
         self.volatile = self.volatile - usize::from(old != 0) + usize::from(deadline != 0);
+        if old != deadline {
+            self.note(at, Change::Deadline(deadline), 0);
+        }
     }
 
     /// Whether `extra` more bytes fit.
@@ -217,8 +225,7 @@ impl Database {
 
     /// Adds a key that is not there.
     pub(crate) fn create(&mut self, key: &[u8], value: Value) -> Result<usize, Failure> {
-        let item = Item { value, deadline: 0 };
-        self.keys.insert(self.hasher.hash(key), copy(key)?, item)
+        self.create_owned(copy(key)?, value)
     }
 
     /// Makes room for `more` keys.
@@ -232,19 +239,39 @@ impl Database {
         key: alloc::boxed::Box<[u8]>,
         value: Value,
     ) -> Result<usize, Failure> {
-        self.keys.insert(self.hasher.hash(&key), key, Value::into_item(value))
+        let item = Item { value, deadline: 0, mark: Mark::default() };
+        let at = self.keys.insert(self.hasher.hash(&key), key, item)?;
+        self.note(at, Change::Whole, 0);
+        Ok(at)
     }
 
     /// Puts another value in a key's place and forgets its deadline.
     pub(crate) fn replace(&mut self, at: usize, value: Value) {
+        let before = self.used();
         self.keys.edit(at, |item| item.value = value);
+        self.note(at, Change::Whole, self.used().saturating_sub(before));
         self.set_deadline(at, 0);
     }
 
     /// Takes a key out.
     pub(crate) fn remove(&mut self, at: usize) -> Option<Value> {
+        if let Some(journal) = &mut self.journal {
+            let (key, item) = self.keys.parts_mut(at);
+            journal.remove(item.mark, key);
+        }
+        self.take_out(at)
+    }
+
+    /// Takes a key out of which nothing need be said any more.
+    pub(crate) fn take_out(&mut self, at: usize) -> Option<Value> {
         let (_, item) = self.keys.remove(at)?;
         self.volatile -= usize::from(item.deadline != 0);
+        if let Some(journal) = &mut self.journal
+            && at < self.keys.len()
+        {
+            // The last key has moved into its place.
+            journal.moved(self.keys.value(at).mark, at);
+        }
         Some(item.value)
     }
 
@@ -253,6 +280,9 @@ impl Database {
         self.keys = Dense::new();
         self.volatile = 0;
         self.sweep = 0;
+        if let Some(journal) = &mut self.journal {
+            journal.clear();
+        }
     }
 
     /// One step of a scan; see [`Dense::scan`].
@@ -270,104 +300,24 @@ impl Database {
         })
     }
 
-    /// Changes a value. A list, hash or set that is left empty takes its key with it.
+    /// Changes a value, in a way that `change` tells of. A list, hash or set that is left empty
+    /// takes its key with it.
+    #[inline]
     pub(crate) fn edit<R>(
         &mut self,
         at: usize,
-        change: impl FnOnce(&mut Value) -> Result<R, Failure>,
+        change: Change<'_>,
+        make: impl FnOnce(&mut Value) -> Result<R, Failure>,
     ) -> Result<R, Failure> {
-        let result = self.keys.edit(at, |item| change(&mut item.value));
+        let before = self.used();
+        let result = self.keys.edit(at, |item| make(&mut item.value));
         if self.value(at).is_void() {
             self.remove(at);
+        } else if result.is_ok() && self.is_kept() {
+            let now = self.used();
+            let change = if now == before { change.of_same_weight() } else { change };
+            self.note(at, change, now.saturating_sub(before));
         }
         result
-    }
-}
-
-impl Value {
-    fn into_item(self) -> Item {
-        Item { value: self, deadline: 0 }
-    }
-}
-
-/// The position, reading view and changing view of one type of value.
-macro_rules! typed {
-    ($kind:ident, $type:ty, $find:ident, $read:ident, $edit:ident) => {
-        impl Database {
-            /// The position of a key that must hold this type, if it is there.
-            pub(crate) fn $find(&mut self, key: &[u8], now: u64) -> Result<Option<usize>, Failure> {
-                match self.find(key, now) {
-                    Some(at) if matches!(self.value(at), Value::$kind(_)) => Ok(Some(at)),
-                    Some(_) => Err(Failure::WrongType),
-                    None => Ok(None),
-                }
-            }
-
-            /// The value of a key that must hold this type, for a command that only reads.
-            pub(crate) fn $read(
-                &mut self,
-                key: &[u8],
-                now: u64,
-            ) -> Result<Option<&$type>, Failure> {
-                match self.look_up(key, now) {
-                    None => Ok(None),
-                    Some(at) => match self.value(at) {
-                        Value::$kind(value) => Ok(Some(value)),
-                        _ => Err(Failure::WrongType),
-                    },
-                }
-            }
-
-            /// Changes the value at a position that holds this type.
-            pub(crate) fn $edit<R>(
-                &mut self,
-                at: usize,
-                change: impl FnOnce(&mut $type) -> Result<R, Failure>,
-            ) -> Result<R, Failure> {
-                self.edit(at, |value| match value {
-                    Value::$kind(value) => change(value),
-                    _ => Err(Failure::WrongType),
-                })
-            }
-        }
-    };
-}
-
-typed!(Str, Vec<u8>, find_string, string, edit_string);
-typed!(List, List, find_list, list, edit_list);
-typed!(Hash, Hash, find_hash, hash, edit_hash);
-typed!(Set, Set, find_set, set, edit_set);
-
-impl Database {
-    /// The list at a position, if there is one.
-    pub(crate) fn list_at(&self, at: Option<usize>) -> Option<&List> {
-        match self.value(at?) {
-            Value::List(list) => Some(list),
-            _ => None,
-        }
-    }
-
-    /// The hash at a position, if there is one.
-    pub(crate) fn hash_at(&self, at: Option<usize>) -> Option<&Hash> {
-        match self.value(at?) {
-            Value::Hash(hash) => Some(hash),
-            _ => None,
-        }
-    }
-
-    /// The set at a position, if there is one.
-    pub(crate) fn set_at(&self, at: Option<usize>) -> Option<&Set> {
-        match self.value(at?) {
-            Value::Set(set) => Some(set),
-            _ => None,
-        }
-    }
-
-    /// The string at a position, if there is one.
-    pub(crate) fn string_at(&self, at: Option<usize>) -> Option<&Vec<u8>> {
-        match self.value(at?) {
-            Value::Str(string) => Some(string),
-            _ => None,
-        }
     }
 }

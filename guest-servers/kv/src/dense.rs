@@ -132,6 +132,12 @@ impl<V: Weigh> Dense<V> {
         result
     }
 
+    /// A key and its value, of which nothing may be changed that it is weighed by.
+    pub(crate) fn parts_mut(&mut self, at: usize) -> (&[u8], &mut V) {
+        let slot = self.slot_mut(at);
+        (&slot.key, &mut slot.value)
+    }
+
     /// Makes room for `more` entries, after which that many inserts cannot fail.
     pub(crate) fn reserve(&mut self, more: usize) -> Result<(), Failure> {
         let len = self.len.checked_add(more).ok_or(Failure::Memory)?;

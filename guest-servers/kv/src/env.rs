@@ -1,5 +1,7 @@
 //! Owns what the server must be told by whoever runs it.
 
+use store::interface::Figures;
+
 /// A way to die, asked for with `DEBUG`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Crash {
@@ -45,4 +47,7 @@ pub trait Env {
     fn debug(&mut self, crash: Crash);
     /// Figures for INFO.
     fn info(&self) -> Facts;
+    /// Figures of the store that keeps the database, if it tells them. Not called for a database
+    /// that none keeps.
+    fn store(&mut self) -> Option<Figures>;
 }

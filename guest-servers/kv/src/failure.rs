@@ -14,6 +14,14 @@ pub(crate) enum Failure {
     NotInteger,
     /// The memory limit, or the allocator, says no.
     Memory,
+    /// The store that keeps the database has no room for it.
+    StoreFull,
+    /// The store's disk failed.
+    StoreFailed,
+    /// The store's disk can only be read.
+    StoreReadOnly,
+    /// What it changes is more than the store takes at once.
+    BatchTooLong,
     /// Anything else, with its text.
     Text(&'static str),
 }
@@ -26,6 +34,20 @@ impl Failure {
             Self::Syntax => "ERR syntax error",
             Self::NotInteger => "ERR value is not an integer or out of range",
             Self::Memory => "OOM command not allowed when used memory > 'maxmemory'.",
+            Self::StoreFull => {
+                "ERR the store is full: its disk has no room for this write; delete keys, or give \
+                 it a larger disk"
+            }
+            Self::StoreFailed => {
+                "MISCONF the disk of the store failed: what it holds can be read, but nothing can \
+                 be written until the disk is replaced and the store restarted"
+            }
+            Self::StoreReadOnly => {
+                "MISCONF the disk of the store can only be read, so nothing can be written"
+            }
+            Self::BatchTooLong => {
+                "ERR the write is too long for one batch of the store: write less at once"
+            }
             Self::Text(text) => text,
         }
     }

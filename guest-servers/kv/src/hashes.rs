@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::change::Change;
 use crate::command::{Call, Done, wrong_count};
 use crate::db::Database;
 use crate::failure::Failure;
@@ -12,7 +13,7 @@ use crate::number::{self, Digits};
 use crate::value::{Hash, Value};
 
 /// A field and its value, in memory of their own.
-type Owned = (Box<[u8]>, Box<[u8]>);
+pub(crate) type Owned = (Box<[u8]>, Box<[u8]>);
 
 /// A field's value.
 fn value<'a>(hash: Option<&'a Hash>, hasher: Hasher, field: &[u8]) -> Option<&'a [u8]> {
@@ -44,6 +45,7 @@ fn set_fields<'a>(
     db.admit(fields.saturating_add(fresh))?;
     let mut copies: Vec<Owned> = Vec::new();
     copies.try_reserve_exact(pairs.len())?;
+    let shown = pairs.clone();
     for (field, new) in pairs {
         copies.push((copy(field)?, copy(new)?));
     }
@@ -51,20 +53,48 @@ fn set_fields<'a>(
         Some(at) => at,
         None => db.create(key, Value::hash()?)?,
     };
-    db.edit_hash(at, |hash| {
-        hash.reserve(copies.len())?;
-        let before = hash.len();
-        for (field, new) in copies {
-            let code = hasher.hash(&field);
-            match hash.find(code, &field) {
-                Some(at) => hash.edit(at, |old| *old = new),
-                None => {
-                    hash.insert(code, field, new)?;
-                }
+    let change = Change::SetFields(&|show| {
+        shown.clone().for_each(|(field, new)| {
+            show(field);
+            show(new);
+        });
+    });
+    db.edit_hash(at, change, |hash| set_all(hash, hasher, copies))
+}
+
+/// Sets fields, all or none, and tells how many are new.
+pub(crate) fn set_all(
+    hash: &mut Hash,
+    hasher: Hasher,
+    pairs: Vec<Owned>,
+) -> Result<usize, Failure> {
+    hash.reserve(pairs.len())?;
+    let before = hash.len();
+    for (field, new) in pairs {
+        let code = hasher.hash(&field);
+        match hash.find(code, &field) {
+            Some(at) => hash.edit(at, |old| *old = new),
+            None => {
+                hash.insert(code, field, new)?;
             }
         }
-        Ok(hash.len() - before)
-    })
+    }
+    Ok(hash.len() - before)
+}
+
+/// Drops fields, and tells how many were there.
+pub(crate) fn drop_all<'a>(
+    hash: &mut Hash,
+    hasher: Hasher,
+    fields: impl Iterator<Item = &'a [u8]>,
+) -> usize {
+    let before = hash.len();
+    for field in fields {
+        if let Some(at) = hash.find(hasher.hash(field), field) {
+            hash.remove(at);
+        }
+    }
+    before - hash.len()
 }
 
 pub(crate) fn hset(call: &mut Call<'_>) -> Done {
@@ -141,15 +171,9 @@ pub(crate) fn hdel(call: &mut Call<'_>) -> Done {
         call.out.int(0);
         return Ok(());
     };
-    let deleted = call.db.edit_hash(at, |hash| {
-        let before = hash.len();
-        for field in call.args.from(2) {
-            if let Some(at) = hash.find(hasher.hash(field), field) {
-                hash.remove(at);
-            }
-        }
-        Ok(before - hash.len())
-    })?;
+    let change = Change::DropFields(&|show| call.args.from(2).for_each(show));
+    let deleted =
+        call.db.edit_hash(at, change, |hash| Ok(drop_all(hash, hasher, call.args.from(2))))?;
     call.out.length(deleted);
     Ok(())
 }

@@ -3,29 +3,45 @@
 use alloc::string::String;
 use core::fmt::{self, Write};
 
+use store::interface::{Ailment, Figures};
+
 use crate::command::{Call, Done};
 use crate::db::Database;
 use crate::env::Facts;
 use crate::failure::Failure;
+use crate::journal::Terms;
 use crate::server::REDIS_VERSION;
 use crate::word::ShortLower;
 
 /// More than all sections together take, so that writing them allocates nothing.
-const ROOM: usize = 2048;
+const ROOM: usize = 4096;
 
-type Section = fn(&mut String, &Database, Facts) -> fmt::Result;
+/// What the surroundings tell.
+#[derive(Clone, Copy)]
+struct Told {
+    facts: Facts,
+    store: Option<Figures>,
+}
+
+type Section = fn(&mut String, &Database, Told) -> fmt::Result;
+
+/// Its figures are asked of another server, and so only if they are wanted.
+const PERSISTENCE: &str = "persistence";
 
 const SECTIONS: &[(&str, Section)] = &[
     ("server", server),
     ("clients", clients),
     ("memory", memory),
+    (PERSISTENCE, persistence),
     ("stats", stats),
     ("keyspace", keyspace),
 ];
 
 /// `INFO [section …]`
 pub(crate) fn info(call: &mut Call<'_>) -> Done {
-    let facts = call.env.info();
+    let asks = call.db.is_kept() && wanted(call, PERSISTENCE);
+    let store = if asks { call.env.store() } else { None };
+    let told = Told { facts: call.env.info(), store };
     let mut text = String::new();
     text.try_reserve(ROOM)?;
     for (name, section) in SECTIONS {
@@ -34,7 +50,7 @@ pub(crate) fn info(call: &mut Call<'_>) -> Done {
                 text.push_str("\r\n");
             }
             // Writing to a string fails only if a figure's own formatting does.
-            section(&mut text, call.db, facts).map_err(|_| Failure::Memory)?;
+            section(&mut text, call.db, told).map_err(|_| Failure::Memory)?;
         }
     }
     call.out.bulk(text.as_bytes());
@@ -49,7 +65,7 @@ fn wanted(call: &Call<'_>, name: &str) -> bool {
         })
 }
 
-fn server(text: &mut String, _: &Database, facts: Facts) -> fmt::Result {
+fn server(text: &mut String, _: &Database, Told { facts, .. }: Told) -> fmt::Result {
     write!(
         text,
         "# Server\r\nredis_version:{REDIS_VERSION}\r\nredis_mode:standalone\r\n\
@@ -63,7 +79,7 @@ fn server(text: &mut String, _: &Database, facts: Facts) -> fmt::Result {
     )
 }
 
-fn clients(text: &mut String, db: &Database, facts: Facts) -> fmt::Result {
+fn clients(text: &mut String, db: &Database, Told { facts, .. }: Told) -> fmt::Result {
     write!(
         text,
         "# Clients\r\nconnected_clients:{}\r\nblocked_clients:0\r\nclient_buffers:{}\r\n\
@@ -74,7 +90,7 @@ fn clients(text: &mut String, db: &Database, facts: Facts) -> fmt::Result {
     )
 }
 
-fn memory(text: &mut String, db: &Database, facts: Facts) -> fmt::Result {
+fn memory(text: &mut String, db: &Database, Told { facts, .. }: Told) -> fmt::Result {
     write!(
         text,
         "# Memory\r\nused_memory:{}\r\nmaxmemory:{}\r\nmaxmemory_policy:noeviction\r\n\
@@ -86,7 +102,46 @@ fn memory(text: &mut String, db: &Database, facts: Facts) -> fmt::Result {
     )
 }
 
-fn stats(text: &mut String, db: &Database, _: Facts) -> fmt::Result {
+fn persistence(text: &mut String, db: &Database, told: Told) -> fmt::Result {
+    let journal = db.journal.as_ref();
+    let ailment = match journal.and_then(|journal| journal.terms().ailment) {
+        None => "none",
+        Some(Ailment::Failed) => "failed",
+        Some(Ailment::ReadOnly) => "read-only",
+    };
+    write!(
+        text,
+        "# Persistence\r\nloading:0\r\nrdb_bgsave_in_progress:0\r\nrdb_last_save_time:{}\r\n\
+         rdb_last_bgsave_status:ok\r\naof_enabled:{}\r\naof_rewrite_in_progress:0\r\n\
+         aof_last_bgrewrite_status:ok\r\naof_last_write_status:{}\r\n",
+        journal.map_or(0, |journal| journal.saved_ms / 1000),
+        u8::from(journal.is_some()),
+        if ailment == "none" { "ok" } else { "err" },
+    )?;
+    let Some(journal) = journal else { return Ok(()) };
+    let Terms { batch, room, .. } = *journal.terms();
+    write!(
+        text,
+        "atoll_store_batch:{batch}\r\natoll_store_room:{room}\r\natoll_store_ailment:{ailment}\r\n",
+    )?;
+    let Some(store) = told.store else { return Ok(()) };
+    write!(
+        text,
+        "atoll_store_log_bytes:{}\r\natoll_store_live_bytes:{}\r\natoll_store_records:{}\r\n\
+         atoll_store_batches:{}\r\natoll_store_writes:{}\r\natoll_store_moved_bytes:{}\r\n\
+         atoll_store_recovery_us:{}\r\natoll_store_recovery_read_bytes:{}\r\n",
+        store.log,
+        store.live,
+        store.records,
+        store.batches,
+        store.writes,
+        store.moved,
+        store.recovery_us,
+        store.recovery_read,
+    )
+}
+
+fn stats(text: &mut String, db: &Database, _: Told) -> fmt::Result {
     let stats = db.stats;
     write!(
         text,
@@ -96,7 +151,7 @@ fn stats(text: &mut String, db: &Database, _: Facts) -> fmt::Result {
     )
 }
 
-fn keyspace(text: &mut String, db: &Database, _: Facts) -> fmt::Result {
+fn keyspace(text: &mut String, db: &Database, _: Told) -> fmt::Result {
     text.write_str("# Keyspace\r\n")?;
     if db.is_empty() {
         return Ok(());

@@ -56,8 +56,7 @@ pub(crate) fn randomkey(call: &mut Call<'_>) -> Done {
         }
         let at = (call.env.random() % call.db.len() as u64) as usize;
         if call.db.is_gone(at, call.now) {
-            call.db.remove(at);
-            call.db.stats.expired += 1;
+            call.db.expire(at);
             continue;
         }
         call.out.bulk(call.db.key(at));
@@ -99,6 +98,8 @@ fn move_value(call: &mut Call<'_>) -> Done {
         return Ok(());
     }
     let deadline = call.db.deadline(old);
+    // The whole value will be written under its new name.
+    call.admit_more(call.db.value(old).weight())?;
     if is_new {
         // A place for the value first; only then may it leave its old one.
         call.db.admit(rename_cost(call.db, old, from, to))?;

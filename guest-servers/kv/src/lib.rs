@@ -5,6 +5,9 @@
 //! the one [`Database`] and holds the replies until they are taken. What the outside world
 //! has to tell (time, chance, figures for INFO) comes through [`Env`]. Nothing here blocks,
 //! and nothing that a client sends can make an allocation failure more than an error reply.
+//!
+//! A database can be [kept](Database::keep) by a store: it then notes what changes, whoever runs
+//! it [commits](Database::batch) that, and a later incarnation [loads](Database::load) it.
 #![no_std]
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
@@ -13,12 +16,14 @@ extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
+mod change;
 mod choose;
 mod client;
 mod command;
 mod counters;
 mod db;
 mod dense;
+mod encoding;
 mod env;
 mod expiry;
 mod failure;
@@ -27,13 +32,17 @@ mod hash;
 mod hashes;
 mod info;
 mod inline;
+mod journal;
+mod kept;
 mod keys;
 mod lists;
+mod load;
 mod memory;
 mod number;
 mod partial;
 mod reply;
 mod request;
+mod saving;
 mod scan;
 mod server;
 mod session;
@@ -43,6 +52,7 @@ mod strings;
 mod table;
 pub mod typed;
 mod value;
+mod views;
 mod word;
 
 #[cfg(test)]
@@ -50,4 +60,6 @@ mod tests;
 
 pub use db::{Database, Options};
 pub use env::{Crash, Env, Facts};
+pub use journal::Terms;
+pub use load::LoadError;
 pub use session::Session;

@@ -2,6 +2,7 @@
 
 use alloc::boxed::Box;
 
+use crate::change::Change;
 use crate::command::{Call, Done, wrong_count};
 use crate::db::Database;
 use crate::failure::Failure;
@@ -41,7 +42,8 @@ fn push(call: &mut Call<'_>, end: End, create: bool) -> Done {
         Some(at) => at,
         None => db.create(key, Value::list()?)?,
     };
-    let length = db.edit_list(at, |list| list.push(end, items))?;
+    let change = Change::Push { end, items: &|show| call.args.from(2).for_each(show) };
+    let length = db.edit_list(at, change, |list| list.push(end, items))?;
     call.out.length(length);
     Ok(())
 }
@@ -79,8 +81,16 @@ fn pop(call: &mut Call<'_>, end: End, name: &'static str) -> Done {
         call.out.bulk(&items[place]);
     }
     call.out.check()?;
-    call.db.edit_list(at, |list| {
-        list.take(end, taken);
+    take(call.db, at, end, taken)
+}
+
+/// Drops items of one end.
+fn take(db: &mut Database, at: usize, end: End, count: usize) -> Done {
+    if count == 0 {
+        return Ok(());
+    }
+    db.edit_list(at, Change::Take { end, count }, |list| {
+        list.take(end, count);
         Ok(())
     })
 }
@@ -132,9 +142,9 @@ pub(crate) fn lset(call: &mut Call<'_>) -> Done {
     let place = place(call.int(2)?, list).ok_or(Failure::Text("ERR index out of range"))?;
     let old = list.items().get(place).map_or(0, |old| old.len());
     call.db.admit(item.len().saturating_sub(old))?;
-    let item = copy(item)?;
-    call.db.edit_list(at, |list| {
-        list.replace(place, item);
+    let owned = copy(item)?;
+    call.db.edit_list(at, Change::Replace { at: place, item }, |list| {
+        list.replace(place, owned);
         Ok(())
     })?;
     call.out.ok();
@@ -143,14 +153,15 @@ pub(crate) fn lset(call: &mut Call<'_>) -> Done {
 
 pub(crate) fn ltrim(call: &mut Call<'_>) -> Done {
     let (first, last) = (call.int(2)?, call.int(3)?);
-    if let Some(at) = call.db.find_list(call.key(), call.now)? {
-        call.db.edit_list(at, |list| {
-            let length = list.items().len();
-            let kept = range(first, last, length);
-            list.take(End::Tail, length - kept.end);
-            list.take(End::Head, kept.start);
-            Ok(())
-        })?;
+    let found = call.db.find_list(call.key(), call.now)?;
+    if let Some((at, list)) = found.zip(call.db.list_at(found)) {
+        let length = list.items().len();
+        let kept = range(first, last, length);
+        take(call.db, at, End::Tail, length - kept.end)?;
+        // Without an item that is kept the list is gone, and another key may be there.
+        if !kept.is_empty() {
+            take(call.db, at, End::Head, kept.start)?;
+        }
     }
     call.out.ok();
     Ok(())
@@ -166,12 +177,16 @@ pub(crate) fn lrem(call: &mut Call<'_>) -> Done {
         Ok(0) | Err(_) => usize::MAX,
         Ok(most) => most,
     };
-    let dropped = call.db.edit_list(at, |list| {
-        let equal = list.items().iter().filter(|each| ***each == *item).count();
-        // From the tail: the first ones are those that stay.
-        let skip = if count < 0 { equal.saturating_sub(most) } else { 0 };
-        Ok(list.drop_equal(item, skip, most))
-    })?;
+    let items = call.db.list_at(Some(at)).into_iter().flat_map(List::items);
+    let equal = items.filter(|each| ***each == *item).count();
+    if equal == 0 {
+        call.out.int(0);
+        return Ok(());
+    }
+    // From the tail: the first ones are those that stay.
+    let skip = if count < 0 { equal.saturating_sub(most) } else { 0 };
+    let change = Change::DropEqual { item, skip, most };
+    let dropped = call.db.edit_list(at, change, |list| Ok(list.drop_equal(item, skip, most)))?;
     call.out.length(dropped);
     Ok(())
 }

@@ -7,6 +7,7 @@
 //!
 //! | argument | meaning | without it |
 //! |---|---|---|
+//! | `durable=yes` | a write is answered when the channel `store` has it on disk, and what is there is loaded at the start | `no`: all is in memory |
 //! | `maxmemory=BYTES` | most memory for keys and values; `KiB`, `MiB`, `GiB` may follow | what the heap allows |
 //! | `debug=yes` | clients may crash the server with `DEBUG` | `no` |
 //! | `log=LEVEL` | least level of console lines | `info` |
@@ -14,8 +15,14 @@
 #![no_std]
 #![no_main]
 
+extern crate alloc;
+
 #[path = "guest/crash.rs"]
 mod crash;
+#[path = "guest/durable.rs"]
+mod durable;
+#[path = "guest/keeper.rs"]
+mod keeper;
 #[path = "guest/surroundings.rs"]
 mod surroundings;
 
@@ -50,17 +57,34 @@ struct Server {
 struct Client(Session);
 
 fn main() -> u32 {
-    let options = Options { debug: boot::argument("debug") == Some("yes"), buffers: buffers() };
-    let mut server = Server {
-        database: Database::new(limit(), seed(), options),
-        surroundings: Surroundings::new(),
-    };
-    log::info!("{} MiB for keys and values, epoch {}", limit() >> 20, boot::epoch());
+    match boot::argument("durable") {
+        Some("yes") => durable::serve(),
+        None | Some("no") => serve(Server::new(0)),
+        Some(other) => panic!("argument `durable` is `{other}`: it can be `yes` or `no`"),
+    }
+}
+
+impl Server {
+    /// An empty database. So many bytes of the heap are for others.
+    fn new(spoken_for: usize) -> Self {
+        let options = Options { debug: boot::argument("debug") == Some("yes"), buffers: buffers() };
+        let limit = limit(spoken_for);
+        log::info!("{} MiB for keys and values, epoch {}", limit >> 20, boot::epoch());
+        Self { database: Database::new(limit, seed(), options), surroundings: Surroundings::new() }
+    }
+
+    /// The state of a new connection.
+    fn open(&mut self, id: u64) -> Client {
+        Client(Session::new(&self.database, id))
+    }
+}
+
+fn serve(mut server: Server) -> ! {
     let mut connections = Connections::new();
-    let mut next_sweep = Instant::now();
+    let mut sweep = Sweep::new();
     let mut last = TYPED;
     loop {
-        let deadline = (server.database.volatile() > 0).then_some(next_sweep);
+        let deadline = sweep.due(&server.database);
         match ipc::receive_any(&turns(last), deadline) {
             Some((TYPED, message)) => {
                 let now = unix_time().as_millis() as u64;
@@ -69,16 +93,35 @@ fn main() -> u32 {
             }
             Some((port, message)) => {
                 server.surroundings.clients = connections.len();
-                connections.serve(message, &mut server, |server: &mut Server, id| {
-                    Client(Session::new(&server.database, id))
-                });
+                connections.serve(message, &mut server, Server::open);
                 last = port;
             }
             None => (),
         }
-        if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-            server.database.expire_some(unix_time().as_millis() as u64, SWEEP_KEYS);
-            next_sweep = Instant::now().after(SWEEP_PERIOD);
+        sweep.go_on(&mut server.database, deadline);
+    }
+}
+
+/// The search for keys whose time is over and that nobody asks for.
+struct Sweep {
+    next: Instant,
+}
+
+impl Sweep {
+    fn new() -> Self {
+        Self { next: Instant::now() }
+    }
+
+    /// When there is something to do.
+    fn due(&self, database: &Database) -> Option<Instant> {
+        (database.volatile() > 0).then_some(self.next)
+    }
+
+    /// Looks at some keys, if that was due.
+    fn go_on(&mut self, database: &mut Database, due: Option<Instant>) {
+        if due.is_some_and(|due| due <= Instant::now()) {
+            database.expire_some(unix_time().as_millis() as u64, SWEEP_KEYS);
+            self.next = Instant::now().after(SWEEP_PERIOD);
         }
     }
 }
@@ -93,10 +136,10 @@ const fn turns(last: Port) -> [Port; 2] {
     }
 }
 
-/// Bytes for keys and values.
-fn limit() -> usize {
+/// Bytes for keys and values, where so many are spoken for.
+fn limit(spoken_for: usize) -> usize {
     // A fifth goes to fragments between allocations.
-    let most = (heap::capacity() - buffers()) / 5 * 4;
+    let most = heap::capacity().saturating_sub(buffers() + spoken_for) / 5 * 4;
     boot::argument("maxmemory").and_then(bytes).map_or(most, |asked| asked.min(most))
 }
 

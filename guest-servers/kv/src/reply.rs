@@ -56,6 +56,12 @@ impl Output {
         self.buffer.len()
     }
 
+    /// Forgets all but the first `count` pending bytes.
+    pub(crate) fn keep(&mut self, count: usize) {
+        self.buffer.truncate(self.sent.saturating_add(count));
+        self.failed = false;
+    }
+
     /// Forgets what was written since `mark`, and that it failed.
     pub(crate) fn rewind(&mut self, mark: usize) {
         self.buffer.truncate(mark);

@@ -127,7 +127,7 @@ fn all(out: &mut Output) {
 fn entry(out: &mut Output, command: &Command) {
     let flags: &[&str] = match command.effect {
         Effect::Grow => &["write", "denyoom"],
-        Effect::Write => &["write"],
+        Effect::Write | Effect::Remove => &["write"],
         Effect::Read => &["readonly"],
         Effect::Other => &["fast"],
     };

@@ -32,6 +32,9 @@ pub struct Session {
     output: Output,
     partial: Option<Boxed<Partial>>,
     client: Client,
+    /// Replies since output was last taken, and pending bytes before them.
+    fresh: u32,
+    settled: u32,
 }
 
 impl Session {
@@ -39,12 +42,13 @@ impl Session {
     /// of its number.
     #[must_use]
     pub fn new(db: &Database, id: u64) -> Self {
-        Self { output: Output::new(db.pool.clone()), partial: None, client: Client::new(id) }
+        let (output, client) = (Output::new(db.pool.clone()), Client::new(id));
+        Self { output, partial: None, client, fresh: 0, settled: 0 }
     }
 
     /// Takes bytes from the client and executes the requests that they complete. Returns how
-    /// many bytes it took: fewer than `input` has when replies wait to be taken, and the
-    /// rest must be fed again once some are. A closing session takes and ignores all.
+    /// many bytes it took: fewer than `input` has when replies wait to be taken, or [changes to
+    /// be committed](Database::is_sated), and the rest must be fed again once some are. A closing session takes and ignores all.
     pub fn feed(&mut self, db: &mut Database, env: &mut impl Env, input: &[u8]) -> usize {
         self.output.compact();
         // Spans count in 32 bits; the rest comes with the next call.
@@ -53,6 +57,10 @@ impl Session {
         mem::swap(&mut turn.spans, &mut turn.db.spans);
         let mut used = 0;
         while used < input.len() && !self.closing() && self.output.pending().len() <= HIGH_WATER {
+            // What is pending must be committed first; but a request must get on when it is fed.
+            if used > 0 && turn.db.is_sated() {
+                break;
+            }
             used += match self.partial.take() {
                 Some(partial) => self.resume(&mut turn, partial, &input[used..]),
                 None => self.begin(&mut turn, &input[used..]),
@@ -73,6 +81,23 @@ impl Session {
     /// Takes the first `count` bytes of [`output`](Self::output) away.
     pub fn advance(&mut self, count: usize) {
         self.output.advance(count);
+        self.settle();
+    }
+
+    /// What is pending now will not be revoked any more.
+    fn settle(&mut self) {
+        self.fresh = 0;
+        self.settled = u32::try_from(self.output.pending().len()).unwrap_or(u32::MAX);
+    }
+
+    /// What was executed since [`advance`](Self::advance) was last called has been undone: each
+    /// reply to it becomes this error.
+    pub fn revoke(&mut self, error: &str) {
+        self.output.keep(self.settled as usize);
+        for _ in 0..core::mem::take(&mut self.fresh) {
+            self.reply_error(&[error.as_bytes()]);
+        }
+        self.settle();
     }
 
     /// Whether the first part of an unfinished request is held.
@@ -109,7 +134,7 @@ impl Session {
                 Progress::Request | Progress::Inline => self.reply_error(&[error.as_bytes()]),
                 Progress::Nothing => {}
                 Progress::Bad(violation) => self.reject(violation),
-                Progress::More if partial.is_untouched() => return,
+                Progress::More if partial.is_untouched() => break,
                 Progress::More => {
                     self.reply_error(&[error.as_bytes()]);
                     self.client.closing = true;
@@ -117,6 +142,8 @@ impl Session {
             }
             partial.restart();
         }
+        // Nothing was executed that could be undone.
+        self.settle();
     }
 
     /// Reads a request at the beginning of `input`; returns the bytes taken.
@@ -193,10 +220,13 @@ impl Session {
             out: &mut self.output,
             client: &mut self.client,
         });
-        if let Err(failure) = result.and_then(|()| self.output.check()) {
-            turn.db.stats.errors += 1;
-            self.output.rewind(mark);
-            self.reply_error(&[failure.text().as_bytes()]);
+        match result.and_then(|()| self.output.check()) {
+            Ok(()) => self.fresh = self.fresh.saturating_add(1),
+            Err(failure) => {
+                turn.db.stats.errors += 1;
+                self.output.rewind(mark);
+                self.reply_error(&[failure.text().as_bytes()]);
+            }
         }
     }
 
@@ -208,6 +238,7 @@ impl Session {
     /// An error too short to fail, as a rule. If there is no memory even for it, the
     /// connection must close: a reply left out would shift all later ones.
     fn reply_error(&mut self, parts: &[&[u8]]) {
+        self.fresh = self.fresh.saturating_add(1);
         let mark = self.output.mark();
         self.output.error(parts);
         if self.output.failed() {

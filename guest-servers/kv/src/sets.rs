@@ -1,7 +1,8 @@
 //! Owns the commands on sets.
 
+use crate::change::Change;
 use crate::choose::choose;
-use crate::command::{Call, Done};
+use crate::command::{Call, Done, STRING_MAX};
 use crate::db::Database;
 use crate::failure::Failure;
 use crate::hash::Hasher;
@@ -29,13 +30,14 @@ pub(crate) fn sadd(call: &mut Call<'_>) -> Done {
         Some(at) => at,
         None => db.create(key, Value::set()?)?,
     };
-    let added = db.edit_set(at, |set| add_all(set, hasher, call.args.from(2)))?;
+    let change = Change::AddMembers(&|show| call.args.from(2).for_each(show));
+    let added = db.edit_set(at, change, |set| add_all(set, hasher, call.args.from(2)))?;
     call.out.length(added);
     Ok(())
 }
 
 /// Adds all members, or none, and tells how many are new.
-fn add_all<'a>(
+pub(crate) fn add_all<'a>(
     set: &mut Set,
     hasher: Hasher,
     members: impl Iterator<Item = &'a [u8]>,
@@ -67,17 +69,26 @@ pub(crate) fn srem(call: &mut Call<'_>) -> Done {
         call.out.int(0);
         return Ok(());
     };
-    let removed = call.db.edit_set(at, |set| {
-        let before = set.len();
-        for member in call.args.from(2) {
-            if let Some(at) = set.find(hasher.hash(member), member) {
-                set.remove(at);
-            }
-        }
-        Ok(before - set.len())
-    })?;
+    let change = Change::DropMembers(&|show| call.args.from(2).for_each(show));
+    let removed =
+        call.db.edit_set(at, change, |set| Ok(drop_all(set, hasher, call.args.from(2))))?;
     call.out.length(removed);
     Ok(())
+}
+
+/// Drops members, and tells how many were there.
+pub(crate) fn drop_all<'a>(
+    set: &mut Set,
+    hasher: Hasher,
+    members: impl Iterator<Item = &'a [u8]>,
+) -> usize {
+    let before = set.len();
+    for member in members {
+        if let Some(at) = set.find(hasher.hash(member), member) {
+            set.remove(at);
+        }
+    }
+    before - set.len()
 }
 
 pub(crate) fn sismember(call: &mut Call<'_>) -> Done {
@@ -141,7 +152,14 @@ pub(crate) fn spop(call: &mut Call<'_>) -> Done {
     call.out.check()?;
     // From the top down: a removal moves the last member, which is then never a chosen one.
     chosen.sort_unstable();
-    call.db.edit_set(at, |set| {
+    let some = !chosen.is_empty() && chosen.len() < set.len();
+    if some && call.db.is_kept() {
+        let names = chosen.iter().map(|member| set.key(*member).len() + STRING_MAX).sum();
+        call.admit_more(names)?;
+        call.db.note_drop(at, chosen.iter().rev().copied());
+    }
+    // It is said already, or the key goes.
+    call.db.edit_set(at, Change::Unseen, |set| {
         for member in chosen.iter().rev() {
             set.remove(*member);
         }

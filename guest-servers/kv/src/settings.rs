@@ -9,6 +9,7 @@ use crate::request::BULK_LIMIT;
 use crate::word::ShortLower;
 
 const NAMES: &[&str] = &[
+    "appendfsync",
     "appendonly",
     "databases",
     "maxmemory",
@@ -27,7 +28,8 @@ enum Setting {
 impl Setting {
     fn of(db: &Database, name: &str) -> Self {
         match name {
-            "appendonly" => Self::Text("no"),
+            "appendfsync" => Self::Text("always"),
+            "appendonly" => Self::Text(if db.is_kept() { "yes" } else { "no" }),
             "databases" => Self::Text("1"),
             "maxmemory" => Self::Number(Digits::of_length(db.limit())),
             "maxmemory-policy" => Self::Text("noeviction"),

@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
+use crate::change::Change;
 use crate::command::{Call, Done, wrong_count};
 use crate::db::Database;
 use crate::expiry::{self, Unit};
@@ -17,6 +18,9 @@ pub(crate) use crate::counters::{decr, decrby, incr, incrby};
 const TOO_LONG: Failure =
     Failure::Text("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
 
+/// A string that is no longer than this is written down as a whole when a part of it changes.
+const SHORT: usize = 512;
+
 /// Stores a string under a key, whatever was there. The deadline is the caller's to set or
 /// to keep.
 pub(crate) fn store(
@@ -30,7 +34,7 @@ pub(crate) fn store(
         return db.create(key, Value::string(bytes)?);
     };
     db.admit(overwrite_cost(db, at, bytes))?;
-    db.edit(at, |value| match value {
+    db.edit(at, Change::Whole, |value| match value {
         Value::Str(old) => value::overwrite(old, bytes),
         other => {
             *other = Value::string(bytes)?;
@@ -276,11 +280,17 @@ pub(crate) fn append_to(
     };
     let length = db.string_at(found).map_or(0, Vec::len) + bytes.len();
     make_room(db, at, length)?;
-    db.edit_string(at, |string| {
+    let change = written(length, length - bytes.len(), bytes);
+    db.edit_string(at, change, |string| {
         string.extend_from_slice(bytes);
         Ok(())
     })?;
     Ok(length)
+}
+
+/// What is said of bytes that were written into a string, which is so long now.
+fn written(length: usize, offset: usize, bytes: &[u8]) -> Change<'_> {
+    if length <= SHORT { Change::Whole } else { Change::Write { offset, bytes } }
 }
 
 /// Gets the string at a position the capacity for `length` bytes. Grows generously, or, if
@@ -298,7 +308,11 @@ fn make_room(db: &mut Database, at: usize, length: usize) -> Result<(), Failure>
         target = length;
         db.admit(target - capacity)?;
     }
-    db.edit_string(at, |string| Ok(string.try_reserve_exact(target - string.len())?))
+    db.edit_string(
+        at,
+        Change::Unseen,
+        |string| Ok(string.try_reserve_exact(target - string.len())?),
+    )
 }
 
 pub(crate) fn setrange(call: &mut Call<'_>) -> Done {
@@ -315,6 +329,7 @@ pub(crate) fn setrange(call: &mut Call<'_>) -> Done {
     let at = match found {
         Some(at) => at,
         None => {
+            call.admit_more(end)?;
             call.db.admit(Database::key_cost(call.key(), Value::string_weight(end)))?;
             let mut fresh = Vec::new();
             fresh.try_reserve_exact(end)?;
@@ -322,7 +337,8 @@ pub(crate) fn setrange(call: &mut Call<'_>) -> Done {
         }
     };
     make_room(call.db, at, end)?;
-    call.db.edit_string(at, |string| {
+    let change = written(length.max(end), offset, bytes);
+    call.db.edit_string(at, change, |string| {
         string.resize(length.max(end), 0);
         string[offset..end].copy_from_slice(bytes);
         Ok(())

@@ -2,7 +2,7 @@
 
 use crate::client::client;
 use crate::command::Handler;
-use crate::{expiry, hashes, info, keys, lists, scan, server, sets, settings, strings};
+use crate::{expiry, hashes, info, keys, lists, saving, scan, server, sets, settings, strings};
 
 /// What a command does, as COMMAND tells clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) enum Effect {
     Grow,
     /// Changes the keyspace, but never needs more memory.
     Write,
+    /// Does nothing to the keyspace but to take keys out.
+    Remove,
     /// Reads the keyspace.
     Read,
     /// Has nothing to do with the keyspace.
@@ -46,12 +48,14 @@ const fn command(
     Command { name, arity, effect, keys, run }
 }
 
-use Effect::{Grow, Other, Read, Write};
+use Effect::{Grow, Other, Read, Remove, Write};
 
 /// Every command.
 #[rustfmt::skip]
 pub(crate) static COMMANDS: &[Command] = &[
     command("append", 3, Grow, ONE, strings::append),
+    command("bgrewriteaof", 1, Other, NONE, saving::bgrewriteaof),
+    command("bgsave", -1, Other, NONE, saving::bgsave),
     command("client", -2, Other, NONE, client),
     command("command", -1, Other, NONE, server::command),
     command("config", -2, Other, NONE, settings::config),
@@ -59,16 +63,16 @@ pub(crate) static COMMANDS: &[Command] = &[
     command("debug", -2, Other, NONE, server::debug),
     command("decr", 2, Grow, ONE, strings::decr),
     command("decrby", 3, Grow, ONE, strings::decrby),
-    command("del", -2, Write, ALL, keys::del),
+    command("del", -2, Remove, ALL, keys::del),
     command("echo", 2, Other, NONE, server::echo),
     command("exists", -2, Read, ALL, keys::exists),
     command("expire", -3, Write, ONE, expiry::expire),
     command("expireat", -3, Write, ONE, expiry::expireat),
     command("expiretime", 2, Read, ONE, expiry::expiretime),
-    command("flushall", -1, Write, NONE, keys::flush),
-    command("flushdb", -1, Write, NONE, keys::flush),
+    command("flushall", -1, Remove, NONE, keys::flush),
+    command("flushdb", -1, Remove, NONE, keys::flush),
     command("get", 2, Read, ONE, strings::get),
-    command("getdel", 2, Write, ONE, strings::getdel),
+    command("getdel", 2, Remove, ONE, strings::getdel),
     command("getex", -2, Write, ONE, strings::getex),
     command("getrange", 4, Read, ONE, strings::getrange),
     command("getset", 3, Grow, ONE, strings::getset),
@@ -91,6 +95,7 @@ pub(crate) static COMMANDS: &[Command] = &[
     command("incrby", 3, Grow, ONE, strings::incrby),
     command("info", -1, Other, NONE, info::info),
     command("keys", 2, Read, NONE, keys::keys),
+    command("lastsave", 1, Other, NONE, saving::lastsave),
     command("lindex", 3, Read, ONE, lists::lindex),
     command("llen", 2, Read, ONE, lists::llen),
     command("lpop", -2, Write, ONE, lists::lpop),
@@ -118,6 +123,7 @@ pub(crate) static COMMANDS: &[Command] = &[
     command("rpush", -3, Grow, ONE, lists::rpush),
     command("rpushx", -3, Grow, ONE, lists::rpushx),
     command("sadd", -3, Grow, ONE, sets::sadd),
+    command("save", 1, Other, NONE, saving::save),
     command("scan", -2, Read, NONE, scan::scan),
     command("scard", 2, Read, ONE, sets::scard),
     command("select", 2, Other, NONE, server::select),
@@ -138,7 +144,7 @@ pub(crate) static COMMANDS: &[Command] = &[
     command("touch", -2, Read, ALL, keys::exists),
     command("ttl", 2, Read, ONE, expiry::ttl),
     command("type", 2, Read, ONE, keys::kind),
-    command("unlink", -2, Write, ALL, keys::del),
+    command("unlink", -2, Remove, ALL, keys::del),
 ];
 
 /// Several times as many as commands, so that most look-ups meet their command first.

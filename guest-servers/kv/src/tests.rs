@@ -2,8 +2,10 @@
 
 mod aborts;
 mod commands;
+mod kept;
 mod limits;
 mod model;
 mod protocol;
 mod rig;
+mod shelf;
 mod typed;

@@ -7,11 +7,11 @@
 //!
 //! | status | a client's error | why |
 //! |---|---|---|
-//! | [`Status::Exhausted`] | `Exhausted` | the memory limit, or the heap, says no |
-//! | [`Status::Denied`] | `Denied` | the request is in order, but not for what the key holds: a list, a hash or a set; a string that is no number, or one that the sum or the longer string would not fit |
+//! | [`Status::Exhausted`] | `Exhausted` | the memory limit, or the heap, says no; so does the store, if there is one |
+//! | [`Status::Denied`] | `Denied` | the request is in order, but not for what the key holds: a list, a hash or a set; a string that is no number, or one that the sum or the longer string would not fit; or the store takes no writes, as its disk failed or can only be read |
 //! | [`Status::Malformed`] | `Rejected` | no key could be asked for that: a value or key above 8 MiB, a deadline that is none |
 //!
-//! kv keeps everything in memory, so its death empties it. A repeated `get`, `set` or `delete`
+//! Unless kv is durable its death empties it, as it keeps everything in memory. A repeated `get`, `set` or `delete`
 //! then means what the first one meant, and their stubs repeat them; `increment`, `append` and
 //! `set_if_absent` do not, and their callers say what they want: [`OnRestart`].
 //!
@@ -22,11 +22,13 @@ use alloc::vec::Vec;
 use atoll_ipc::interface::{Bytes, Word};
 use atoll_ipc::message::Status;
 
+use crate::command::{RECORDS_MAX, STRING_MAX};
 use crate::counters;
 use crate::db::Database;
 use crate::failure::Failure;
 use crate::request::BULK_LIMIT;
 use crate::strings;
+use crate::table::Effect;
 use crate::value::Value;
 
 atoll_ipc::interface! {
@@ -97,6 +99,7 @@ impl<'a> Typed<'a> {
             if key.len().max(bytes.len()) > BULK_LIMIT {
                 return Err(Failure::Syntax);
             }
+            db.admit_records(Effect::Grow, records(key.len() + bytes.len()), 1)?;
             operation(db, now)
         })
     }
@@ -111,11 +114,20 @@ impl<'a> Typed<'a> {
     }
 }
 
+/// The most bytes of records that an operation causes whose arguments have that many.
+fn records(arguments: usize) -> usize {
+    arguments + 2 * STRING_MAX + RECORDS_MAX
+}
+
 /// What a client is told of a refusal.
 fn status(failure: Failure) -> Status {
     match failure {
-        Failure::Memory => Status::Exhausted,
-        Failure::WrongType | Failure::NotInteger | Failure::Text(_) => Status::Denied,
+        Failure::Memory | Failure::StoreFull | Failure::BatchTooLong => Status::Exhausted,
+        Failure::WrongType
+        | Failure::NotInteger
+        | Failure::StoreFailed
+        | Failure::StoreReadOnly
+        | Failure::Text(_) => Status::Denied,
         Failure::Syntax => Status::Malformed,
     }
 }
@@ -159,6 +171,7 @@ impl KvServer for Typed<'_> {
 
     fn delete(&mut self, key: Bytes<'_>) -> Result<(), Status> {
         self.carry_out(|db, now| {
+            db.admit_records(Effect::Remove, records(key.len()), 1)?;
             if let Some(at) = db.find(&key, now) {
                 db.remove(at);
             }

@@ -19,7 +19,7 @@ atoll_ipc::interface! {
     ///
     /// | refused with | when |
     /// |---|---|
-    /// | `Exhausted` | there is no room for the batch; nothing of it was carried out |
+    /// | `Exhausted` | there is no room for the batch, or it is too long; nothing of it was carried out |
     /// | `Denied` | the disk failed or can only be read; [`Opened::ailment`] says more |
     /// | `Malformed` | the records are none, or the batch is neither the last one nor the one after it; a cursor that no `load` gave |
     pub interface Store = "store" version 1, client StoreClient, server StoreServer {
@@ -44,6 +44,8 @@ pub struct Opened {
     pub last: Word,
     /// Bytes that records may still take, keys and values of all clients together.
     pub room: Word,
+    /// Bytes of the longest batch that is taken.
+    pub longest: Word,
     /// Living records of the client.
     pub records: u64,
     /// Bytes of them.

@@ -64,11 +64,14 @@ pub struct BootPage {
     /// Bytes of the state region at [`STATE`](super::layout::STATE), which a restart keeps; 0 if
     /// the domain has none.
     pub state_len: u64,
-    /// The incarnation that is asked to come to rest, so that a checkpoint can be taken of it; 0 if
-    /// none is.
+    /// Kept for the incarnation that is asked to come to rest, so that a checkpoint can be taken of
+    /// it; 0, for no nucleus asks yet.
     pub resting: AtomicU32,
     /// Zero.
     pub reserved: u32,
+    /// Content hash of the domain's image. Two incarnations with the same one run the same code,
+    /// with everything in the same place.
+    pub image: [u8; 32],
 }
 
 impl BootPage {
@@ -96,6 +99,7 @@ impl BootPage {
             state_len: 0,
             resting: AtomicU32::new(0),
             reserved: 0,
+            image: [0; 32],
         }
     }
 }

@@ -65,7 +65,7 @@ pub enum Command {
     Ci,
     /// Measure how fast it is, beside its peers, on this machine
     ///
-    /// Needs a usable /dev/kvm; `kv` also Debian's redis-server and redis-tools: those on the
+    /// Needs a usable /dev/kvm; `kv` and `redis` also Debian's redis-server and redis-tools: those on the
     /// PATH, or else fetched with apt into target/bench and never installed. docs/benchmarks.md says how to
     /// read the results.
     Bench(BenchArgs),
@@ -135,10 +135,16 @@ pub struct BenchArgs {
 /// What to measure.
 #[derive(Debug, Subcommand)]
 pub enum Bench {
+    /// kv, volatile and durable, beside redis-server in three ways: throughput and latency
+    ///
+    /// Builds the VMM and the images, provides redis-server, and runs `vmm bench kv` on them with what
+    /// follows: its options, described by `cargo xtask bench kv -- --help`.
+    #[command(after_help = KV_HELP)]
+    Kv(BenchVmmArgs),
     /// Throughput of kv beside redis-server, under redis-benchmark
     ///
     /// A median ratio below its bar (0.5 without pipelining, 0.7 with 16 requests at a time) is a failure.
-    Kv(BenchKvArgs),
+    Redis(BenchRedisArgs),
     /// Crashes beside killed processes: from a fault to the first reply of the next incarnation
     ///
     /// Builds the VMM, the peers and the images, and runs `vmm bench restart` on them with what follows: its
@@ -151,6 +157,12 @@ pub enum Bench {
     /// options, described by `cargo xtask bench boot -- --help`.
     #[command(after_help = BOOT_HELP)]
     Boot(BenchVmmArgs),
+    /// Getting back what was kept: kv's data after a crash, a store's log after the end of everything
+    ///
+    /// Builds the VMM and the images, and runs `vmm bench recovery` on them with what follows: its options,
+    /// described by `cargo xtask bench recovery -- --help`.
+    #[command(after_help = RECOVERY_HELP)]
+    Recovery(BenchVmmArgs),
     /// A storm of kills: throughput under a hundred of them a second, and the fate of every request
     ///
     /// Builds the VMM and the images, and runs `vmm bench storm` on them with what follows: its
@@ -164,6 +176,18 @@ pub enum Bench {
     #[command(after_help = IPC_HELP)]
     Ipc(BenchVmmArgs),
 }
+
+const KV_HELP: &str = "\
+Examples:
+  cargo xtask bench kv
+  cargo xtask bench kv --subject kv-durable,redis-always --operation set --seconds 20
+  cargo xtask bench kv --plot docs/plots --json > kv.json";
+
+const RECOVERY_HELP: &str = "\
+Examples:
+  cargo xtask bench recovery
+  cargo xtask bench recovery --log-size 64 --rounds 2
+  cargo xtask bench recovery --plot docs/plots --json > recovery.json";
 
 const RESTART_HELP: &str = "\
 Examples:
@@ -200,9 +224,9 @@ Examples:
   cargo xtask bench ipc --rounds 20 --plot docs/plots
   cargo xtask bench ipc --suite one-way --json > one-way.json";
 
-/// Arguments of `bench kv`.
+/// Arguments of `bench redis`.
 #[derive(Debug, Args)]
-pub struct BenchKvArgs {
+pub struct BenchRedisArgs {
     /// How often each pair of servers is measured
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
@@ -249,13 +273,18 @@ mod tests {
             match Cli::try_parse_from(line).unwrap().command {
                 Command::Bench(BenchArgs {
                     which:
-                        Bench::Ipc(vmm) | Bench::Restart(vmm) | Bench::Boot(vmm) | Bench::Storm(vmm),
+                        Bench::Ipc(vmm)
+                        | Bench::Kv(vmm)
+                        | Bench::Recovery(vmm)
+                        | Bench::Restart(vmm)
+                        | Bench::Boot(vmm)
+                        | Bench::Storm(vmm),
                 }) => vmm.vmm,
                 other => panic!("{which}: {other:?}"),
             }
         };
         let asked = ["--rounds", "3", "--quick", "--plot", "docs/plots", "--json"];
-        for which in ["ipc", "restart", "boot", "storm"] {
+        for which in ["ipc", "kv", "recovery", "restart", "boot", "storm"] {
             assert_eq!(options(which, &asked), asked);
             assert_eq!(options(which, &[&["--"][..], &asked].concat()), asked);
             assert!(options(which, &[]).is_empty());

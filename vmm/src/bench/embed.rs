@@ -43,6 +43,7 @@ impl Embedded<'_> {
             socket: Some(socket.clone()),
             output: Output::None,
             from: None,
+            disk_faults: Vec::new(),
         };
         run_with(manifest, options, links, |ends, stop| {
             if self.settled {

@@ -8,7 +8,7 @@ use hdrhistogram::{CreationError, Histogram};
 use thiserror::Error;
 
 /// The longest time that can be told from a longer one: ten seconds, in nanoseconds.
-const LONGEST: u64 = 10_000_000_000;
+pub(super) const LONGEST: u64 = 10_000_000_000;
 /// Significant decimal digits of a time.
 const DIGITS: u8 = 3;
 

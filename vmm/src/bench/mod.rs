@@ -26,10 +26,13 @@
 //! | [`form`] | cases and figures in words |
 //! | [`progress`] | the bar on the terminal |
 //! | [`plot`] | pictures |
+//! | `process` | a server that is a process of its own |
 //! | `embed` | a system inside this process, to be measured from outside |
 //! | [`mod@restart`] | what a crash costs: a benchmark of its own |
 //! | [`mod@boot`] | what a cold start costs: another |
 //! | [`mod@storm`] | what many kills cost those who go on asking: another |
+//! | [`mod@kv`] | what kv serves beside redis-server: another |
+//! | [`recovery`] | what it takes to get back what was kept: another |
 //!
 //! Each case is measured once a round, and rounds follow each other, so that whatever else goes on
 //! here disturbs all alike. A probe before and after each measurement tells how far apart the two
@@ -49,11 +52,14 @@ pub(crate) mod fixture;
 pub mod form;
 pub mod histogram;
 pub mod host;
+pub mod kv;
 pub mod layers;
 pub mod peers;
 pub mod placement;
 pub mod plot;
+mod process;
 pub mod progress;
+pub mod recovery;
 pub mod reference;
 pub mod report;
 pub mod restart;

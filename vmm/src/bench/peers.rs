@@ -10,9 +10,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Pid, getpid, getppid};
+use nix::unistd::Pid;
 use thiserror::Error;
 
+use super::process::die_with_us;
 use super::subject::{MeasureError, Sample, Subject};
 use super::wire::Case;
 use lines::{Lines, NoLine, wait_readable};
@@ -266,24 +267,6 @@ impl Drop for Running {
             // Nothing is left to be done about a child that cannot be ended.
             let _ = self.end();
         }
-    }
-}
-
-/// Asks the kernel to end the program with the thread that starts it, even by a signal.
-fn die_with_us(process: &mut Command) {
-    let parent = getpid();
-    let arrange = move || {
-        // SAFETY: the call takes numbers alone and writes no memory of this process.
-        if unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) } != 0 {
-            return Err(io::Error::last_os_error());
-        }
-        // If the parent died before the request, the signal will never come.
-        if getppid() == parent { Ok(()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
-    };
-    // SAFETY: between fork and exec the closure makes two system calls, both allowed in signal
-    // handlers, and allocates nothing.
-    unsafe {
-        process.pre_exec(arrange);
     }
 }
 

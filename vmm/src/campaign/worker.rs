@@ -51,6 +51,7 @@ pub fn run(order: &Order, first: u32, out: &mut (dyn Write + Send)) -> Result<()
         socket: Some(place.path().join("control")),
         output: Output::None,
         from: None,
+        disk_faults: Vec::new(),
     };
     let mut result = Ok(());
     let links = vec![link("echo")?, link("calm-echo")?];

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand};
 
+use crate::disk::DiskFault;
 use crate::exit_code::ExitCode;
 use crate::manifest::{DomainName, SystemName, length_of_time};
 
@@ -46,6 +47,8 @@ pub(super) enum Command {
     Kill(DomainArgs),
     /// Begin a new incarnation of a domain
     Restart(DomainArgs),
+    /// Empty a domain's state region, and begin a new incarnation
+    ResetState(DomainArgs),
     /// Hold a domain
     Pause(DomainArgs),
     /// Let a held domain run
@@ -82,6 +85,9 @@ pub(super) struct RunArgs {
     /// Control socket; by default one named after the system
     #[arg(long, value_name = "PATH")]
     pub(super) socket: Option<PathBuf>,
+    /// For tests: have a disk meet a fault at its n-th write, where KIND is stop, tear, fail or full
+    #[arg(long, value_name = "DISK:KIND@N")]
+    pub(super) disk_fault: Vec<DiskFault>,
 }
 
 #[derive(Debug, clap::Args)]

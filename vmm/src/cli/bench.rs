@@ -1,7 +1,9 @@
 //! `bench`: measures, prints what came of it, and draws it.
 
 mod boot;
+mod kv;
 mod lives;
+mod recovery;
 mod restart;
 mod storm;
 mod text;
@@ -41,6 +43,8 @@ pub(super) fn bench(
         Benchmark::Restart(args) => restart::restart(args, json, out),
         Benchmark::Boot(args) => boot::boot(args, json, out),
         Benchmark::Storm(args) => storm::storm(args, json, out),
+        Benchmark::Kv(args) => kv::kv(args, json, out),
+        Benchmark::Recovery(args) => recovery::recovery(args, json, out),
     }
 }
 

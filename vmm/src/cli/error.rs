@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::bench::atoll::AtollError;
 use crate::bench::engine::RunError;
+use crate::bench::kv::error::KvError;
 use crate::bench::peers::PeerError;
 use crate::bench::plot::PlotError;
 use crate::campaign::CampaignError;
@@ -30,6 +31,8 @@ pub(super) enum CliError {
     Bench(#[from] RunError),
     #[error(transparent)]
     Atoll(#[from] AtollError),
+    #[error(transparent)]
+    Kv(#[from] KvError),
     #[error(transparent)]
     Peers(#[from] PeerError),
     #[error(transparent)]
@@ -72,6 +75,7 @@ impl CliError {
             Self::Client(error) => client_code(error),
             Self::Bench(error) => bench_code(error),
             Self::Atoll(error) => atoll_code(error),
+            Self::Kv(error) => kv_code(error),
             Self::Peers(error) => peers_code(error),
             Self::Plot(error) => plot_code(error),
             Self::File { .. } | Self::Draft(_) => ExitCode::Host,
@@ -128,6 +132,18 @@ fn atoll_code(error: &AtollError) -> ExitCode {
     }
 }
 
+fn kv_code(error: &KvError) -> ExitCode {
+    match error {
+        KvError::Atoll(error) => atoll_code(error),
+        KvError::InMemory { .. } => ExitCode::Usage,
+        KvError::Program { .. } | KvError::Host { .. } => ExitCode::Host,
+        KvError::Ended { .. }
+        | KvError::Silent(_)
+        | KvError::Reply { .. }
+        | KvError::Setting(_) => ExitCode::Runtime,
+    }
+}
+
 fn peers_code(error: &PeerError) -> ExitCode {
     match error {
         PeerError::Start { .. } => ExitCode::Host,
@@ -168,6 +184,7 @@ fn client_code(error: &ClientError) -> ExitCode {
         ClientError::Refused(problem) => match problem.kind {
             ProblemKind::NoSuchDomain
             | ProblemKind::WrongState
+            | ProblemKind::NoState
             | ProblemKind::NoCore
             | ProblemKind::NoSnapshot
             | ProblemKind::NoSuchLetter

@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
-use crate::control::api::{DomainReport, FaultReport, Frame, Restored};
+use crate::control::api::{DomainReport, FaultReport, Frame, Restored, StateReport};
 use crate::journal::printable;
 
 use super::args::DomainArgs;
+use super::disks;
 use super::error::CliError;
 use super::human::{counted, duration, size, time};
 use super::style;
@@ -57,6 +58,7 @@ pub(super) fn print(report: &DomainReport, out: &mut dyn Write) -> io::Result<()
     exits(report, out)?;
     channels(report, out)?;
     gateways(report, out)?;
+    disks::print(&report.disks, out)?;
     match &report.last_fault {
         Some(fault) => last_fault(fault, out),
         None => Ok(()),
@@ -86,6 +88,9 @@ fn facts(report: &DomainReport, out: &mut dyn Write) -> io::Result<()> {
     }
     fact("image", format_args!("{} {}", status.image, report.image_hash), out)?;
     fact("memory", format_args!("{resident} resident of {memory}"), out)?;
+    if let Some(StateReport { bytes, populated_bytes }) = report.state_region {
+        fact("keeps", format_args!("{} in use of {}", size(populated_bytes), size(bytes)), out)?;
+    }
     let vcpus = counted(status.vcpus.into(), "vCPU");
     fact("cpu", format_args!("{} on {vcpus}", duration(status.cpu_micros)), out)
 }

@@ -25,8 +25,9 @@ pub(super) fn run(args: &RunArgs, json: bool) -> Result<(), CliError> {
     };
     let images_dir = images_dir(args.images.as_deref(), file);
     let output = if json { Output::Json } else { Output::Text };
+    let (socket, disk_faults) = (args.socket.clone(), args.disk_fault.clone());
     let from = from.map(Arc::new);
-    Ok(system::run(manifest, RunOptions { images_dir, socket: args.socket.clone(), output, from })?)
+    Ok(system::run(manifest, RunOptions { images_dir, socket, output, disk_faults, from })?)
 }
 
 pub(super) fn check(args: &CheckArgs, json: bool, out: &mut dyn Write) -> Result<(), CliError> {
@@ -38,12 +39,13 @@ pub(super) fn check(args: &CheckArgs, json: bool, out: &mut dyn Write) -> Result
     } else {
         writeln!(
             out,
-            "{}: system `{}` is in order: {}, {}, {}",
+            "{}: system `{}` is in order: {}, {}, {}, {}",
             args.manifest.display(),
             manifest.name,
             counted(manifest.domains.len() as u64, "domain"),
             counted(manifest.channels.len() as u64, "channel"),
             counted(manifest.gateways.len() as u64, "gateway"),
+            counted(manifest.disks.len() as u64, "disk"),
         )?;
     }
     Ok(())

@@ -7,6 +7,7 @@ mod args;
 mod bench;
 mod campaign;
 mod core_file;
+mod disks;
 mod error;
 mod faults;
 mod follow;
@@ -73,6 +74,9 @@ fn dispatch(command: &Command, json: bool, out: &mut dyn Write) -> Result<ExitCo
         Command::Ps(target) => ps::ps(target, json, out)?,
         Command::Kill(domain) => operate::order(domain, operate::Order::Kill, json, out)?,
         Command::Restart(domain) => operate::order(domain, operate::Order::Restart, json, out)?,
+        Command::ResetState(domain) => {
+            operate::order(domain, operate::Order::ResetState, json, out)?;
+        }
         Command::Pause(domain) => operate::order(domain, operate::Order::Pause, json, out)?,
         Command::Resume(domain) => operate::order(domain, operate::Order::Resume, json, out)?,
         Command::Stop(target) => operate::stop(target, json, out)?,

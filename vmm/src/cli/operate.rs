@@ -15,6 +15,7 @@ use super::target::converse;
 pub(super) enum Order {
     Kill,
     Restart,
+    ResetState,
     Pause,
     Resume,
 }
@@ -24,6 +25,7 @@ impl Order {
         match self {
             Self::Kill => "kill",
             Self::Restart => "restart",
+            Self::ResetState => "reset-state",
             Self::Pause => "pause",
             Self::Resume => "resume",
         }
@@ -33,6 +35,7 @@ impl Order {
         match self {
             Self::Kill => "killed",
             Self::Restart => "restarted",
+            Self::ResetState => "emptied",
             Self::Pause => "paused",
             Self::Resume => "resumed",
         }

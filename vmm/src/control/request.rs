@@ -76,6 +76,13 @@ pub enum Request {
         /// Where the answer goes.
         answer: Answer<()>,
     },
+    /// Empty the domain's state region, and begin a new incarnation.
+    ResetState {
+        /// The domain's name.
+        domain: String,
+        /// Where the answer goes.
+        answer: Answer<()>,
+    },
     /// Hold the domain's vCPUs.
     Pause {
         /// The domain's name.
@@ -177,6 +184,15 @@ pub enum Refusal {
         /// What is in the way, and what to do.
         why: String,
     },
+    /// The domain keeps nothing.
+    #[error(
+        "`{domain}` has no state region, so every restart begins without; `state` in the manifest \
+         would give it one"
+    )]
+    NoState {
+        /// The domain.
+        domain: String,
+    },
     /// No dead letter has that number.
     #[error("there is no dead letter {number}; `vmm dead-letters` lists those there are")]
     NoSuchLetter {
@@ -212,6 +228,7 @@ pub enum Refusal {
 pub enum Operation {
     Kill,
     Restart,
+    ResetState,
     Pause,
     Resume,
 }
@@ -221,6 +238,7 @@ impl fmt::Display for Operation {
         f.pad(match self {
             Self::Kill => "kill",
             Self::Restart => "restart",
+            Self::ResetState => "reset the state of",
             Self::Pause => "pause",
             Self::Resume => "resume",
         })
@@ -248,6 +266,7 @@ impl Refusal {
             Self::NoSuchLetter { .. } => (ProblemKind::NoSuchLetter, 404),
             Self::LetterNotWhole { .. } => (ProblemKind::LetterNotWhole, 409),
             Self::WrongState { .. } => (ProblemKind::WrongState, 409),
+            Self::NoState { .. } => (ProblemKind::NoState, 409),
             Self::NoCore { .. } => (ProblemKind::NoCore, 500),
             Self::NoSnapshot { .. } => (ProblemKind::NoSnapshot, 409),
             Self::ShuttingDown => (ProblemKind::ShuttingDown, 503),

@@ -86,6 +86,7 @@ fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(snapshots::domain_snapshot))
         .routes(routes!(kill))
         .routes(routes!(restart))
+        .routes(routes!(reset_state))
         .routes(routes!(pause))
         .routes(routes!(resume))
         .routes(routes!(dead_letters))
@@ -241,6 +242,15 @@ async fn kill(State(api): State<Api>, name: DomainPath) -> Result<StatusCode, Fa
     (status = "default", body = Problem)))]
 async fn restart(State(api): State<Api>, name: DomainPath) -> Result<StatusCode, Failure> {
     api.order(name, |domain, answer| Request::Restart { domain, answer }).await
+}
+
+/// Empties the domain's state region, and begins a new incarnation; not a fault.
+#[utoipa::path(post, path = "/v1/domains/{name}/reset-state", tag = "domains",
+    params(("name" = String, Path, description = "The domain")), responses(
+    (status = 204), (status = 404, body = Problem), (status = 409, body = Problem),
+    (status = "default", body = Problem)))]
+async fn reset_state(State(api): State<Api>, name: DomainPath) -> Result<StatusCode, Failure> {
+    api.order(name, |domain, answer| Request::ResetState { domain, answer }).await
 }
 
 /// Holds the domain's vCPUs.

@@ -1,15 +1,19 @@
 //! The control API's server: a thread named `control` with an event loop of its own.
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use axum::serve::IncomingStream;
 use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
+use tower::service_fn;
 
 use crate::journal::Journal;
 
@@ -85,7 +89,12 @@ fn serve(runtime: &Runtime, listener: UnixListener, api: Api) {
     let mut stopping = api.stopping();
     let mut stopped = stopping.clone();
     runtime.block_on(async move {
-        let serving = axum::serve(listener, router(api)).with_graceful_shutdown(async move {
+        let mut routes = None;
+        // Describing the routes takes longer than a domain's start: it waits for somebody to ask.
+        let router = service_fn(move |_: IncomingStream<'_, UnixListener>| {
+            ready(Ok::<_, Infallible>(routes.get_or_insert_with(|| router(api.clone())).clone()))
+        });
+        let serving = axum::serve(listener, router).with_graceful_shutdown(async move {
             // An error means that the server handle is gone, which is a stop as well.
             let _ = stopping.wait_for(|stop| *stop).await;
         });

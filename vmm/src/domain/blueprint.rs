@@ -7,7 +7,7 @@ use std::sync::Arc;
 use atoll_image::{Image, Rights};
 use atoll_ipc::abi::layout::{
     ALERTS, BOOT, BOOT_SIZE, CHANNEL_STRIDE, CHANNELS, DESCRIPTORS, HOST, HOST_SIZE, LARGE_PAGE,
-    PAGE, READY,
+    PAGE, READY, STATE,
 };
 use atoll_ipc::abi::{
     ARGUMENTS_MAX, BootPage, ChannelEntry, Crowd, HostPage, Interface, NAME_MAX, NO_ALERT,
@@ -23,6 +23,7 @@ use vmm_sys_util::eventfd::EventFd;
 use crate::channel::ChannelMemory;
 use crate::machine::MachineError;
 use crate::machine::descriptors;
+use crate::machine::kept::KeptMemory;
 use crate::machine::memory::DomainMemory;
 use crate::machine::plan::Plan;
 use crate::machine::shared_page::SharedPage;
@@ -72,6 +73,10 @@ pub struct Blueprint {
     pub cpus: Vec<usize>,
     /// What the server is told.
     pub arguments: Vec<String>,
+    /// Its state region, if it has one: memory that restarts keep, and a rebuilt machine, too.
+    pub state: Option<Arc<KeptMemory>>,
+    /// Whether that is emptied when no restart helps.
+    pub drops_state: bool,
     /// Its channels, by number.
     pub channels: Vec<ChannelEnd>,
     /// What wakes it.
@@ -114,6 +119,8 @@ impl Blueprint {
             channels: self.channels.len() as u32,
             arguments: self.arguments.len() as u32,
             arguments_len: self.arguments_len() as u32,
+            state_len: self.state.as_ref().map_or(0, |state| state.size()),
+            image: self.image.hash().to_bytes(),
             ..BootPage::new(self.system, self.name, self.id)
         }
     }
@@ -199,6 +206,9 @@ impl Blueprint {
                 tables.map(alert, alert + PAGE, Access::ReadWrite)?;
             }
         }
+        if let Some(state) = &self.state {
+            tables.map(STATE, STATE + state.size(), Access::ReadWrite)?;
+        }
         tables.map(HOST, HOST + HOST_SIZE, Access::Read)?;
         tables.map(READY, READY + PAGE, Access::ReadWrite)?;
         Ok(())
@@ -257,7 +267,7 @@ fn bytes_of_entry(entry: &ChannelEntry) -> &[u8] {
 }
 
 const _: () = assert!(
-    size_of::<BootPage>() == 8 + 4 * 2 + 32 * 2 + 4 * 2 + 8 * 5 + 8 + 32 + 4 * 4 + 8 + 4 * 2
+    size_of::<BootPage>() == 8 + 4 * 2 + 32 * 2 + 4 * 2 + 8 * 5 + 8 + 32 + 4 * 4 + 8 + 4 * 2 + 32
 );
 const _: () = assert!(size_of::<Interface>() == 32 + 4 * 2 + 8);
 const _: () =

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use atoll_ipc::abi::BootPage;
-use atoll_ipc::abi::layout::{BOOT, HOST, READY};
+use atoll_ipc::abi::layout::{BOOT, HOST, READY, STATE};
 use thiserror::Error;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -187,6 +187,9 @@ impl Domain {
         vm.lend(0, memory.clone())?;
         vm.lend(HOST, blueprint.host_page.clone())?;
         vm.lend(READY, blueprint.ready.clone())?;
+        if let Some(state) = &blueprint.state {
+            vm.lend(STATE, state.clone())?;
+        }
         for (number, channel) in blueprint.channels.iter().enumerate() {
             vm.lend(Blueprint::channel_address(number), channel.memory.lendable())?;
             if let Some((ready, _)) = &channel.alert {
@@ -231,13 +234,14 @@ impl Domain {
 
     /// Starts an incarnation on vCPU 0; all vCPUs stand still. The others are started by
     /// [`Domain::start_others`] once it reports that the memory is ready.
-    pub fn start(&self, epoch: u32, origin: Origin) {
-        self.order(0, Order::Start { epoch, origin });
+    /// `afresh` has the state region emptied before.
+    pub fn start(&self, epoch: u32, origin: Origin, afresh: bool) {
+        self.order(0, Order::Start { epoch, origin, afresh });
     }
 
     /// Starts the vCPUs other than 0.
     pub fn start_others(&self, epoch: u32) {
-        let order = || Order::Start { epoch, origin: Origin::Image };
+        let order = || Order::Start { epoch, origin: Origin::Image, afresh: false };
         (1..self.vcpus.len()).for_each(|vcpu| self.order(vcpu, order()));
     }
 

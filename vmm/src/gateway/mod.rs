@@ -411,8 +411,13 @@ impl MutEventSubscriber for Gateway {
     fn process(&mut self, events: Events, ops: &mut EventOps<'_>) {
         match events.data() {
             LISTENER => self.accept(ops),
-            // What it rang for is read by `pump`.
-            DOORBELL => drop(self.line.doorbell.read()),
+            // Clients wait for what it rang for; what else has come at the same time, like the
+            // report of a fault, can wait until they are served.
+            DOORBELL => {
+                drop(self.line.doorbell.read());
+                self.client.declare_awake();
+                self.read_answers(ops);
+            }
             slot => self.socket_event(slot as usize, events.event_set(), ops),
         }
     }

@@ -48,7 +48,7 @@ impl Waiter {
     }
 
     /// Looks until something is found, for as long as is worth it.
-    pub(super) fn spin<T>(
+    pub(crate) fn spin<T>(
         &self,
         deadline: Option<Instant>,
         mut look: impl FnMut() -> Option<T>,
@@ -75,7 +75,7 @@ impl Waiter {
     }
 
     /// Sleeps until woken; returns whether the deadline has passed.
-    pub(super) fn sleep(&self, deadline: Option<Instant>) -> bool {
+    pub(crate) fn sleep(&self, deadline: Option<Instant>) -> bool {
         let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         if left == Some(Duration::ZERO) {
             return true;

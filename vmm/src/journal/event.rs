@@ -82,6 +82,11 @@ pub enum EventKind {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         steps: Option<Steps>,
     },
+    /// The domain's state region is emptied before its next incarnation begins.
+    DomainStateEmptied {
+        /// The new incarnation.
+        epoch: u64,
+    },
     /// A restart waits, because faults came too fast.
     DomainBackingOff {
         /// The incarnation that ended.
@@ -211,6 +216,9 @@ impl fmt::Display for EventKind {
             }
             Self::DomainBackingOff { epoch, micros } => {
                 write!(f, "restart waits {micros} us after the fault of epoch {epoch}")
+            }
+            Self::DomainStateEmptied { epoch } => {
+                write!(f, "state region emptied before epoch {epoch}")
             }
             Self::DomainForced { epoch } => write!(f, "forced to end, epoch {epoch}"),
             Self::DomainStaysDown { reason } => write!(f, "stays down: {reason}"),

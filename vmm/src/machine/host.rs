@@ -140,11 +140,15 @@ impl Host {
     }
 
     /// Whether the processor runs guests itself (VT-x, AMD-V), as far as the host's own CPU
-    /// flags tell. Without them, KVM is of the kind that emulates ring 0.
+    /// flags tell. Without them, KVM is of the kind that emulates ring 0. The flags are read once,
+    /// when somebody asks: a system needs no word of them to start.
     pub fn has_hardware_virtualisation() -> bool {
-        std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|info| {
-            let flags = info.lines().find(|line| line.starts_with("flags"));
-            flags.is_some_and(|line| line.split_whitespace().any(|f| f == "vmx" || f == "svm"))
+        static HAS: OnceLock<bool> = OnceLock::new();
+        *HAS.get_or_init(|| {
+            std::fs::read_to_string("/proc/cpuinfo").is_ok_and(|info| {
+                let flags = info.lines().find(|line| line.starts_with("flags"));
+                flags.is_some_and(|line| line.split_whitespace().any(|f| f == "vmx" || f == "svm"))
+            })
         })
     }
 }

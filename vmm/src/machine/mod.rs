@@ -11,6 +11,7 @@
 //! | [`tables`] | page tables |
 //! | [`descriptors`] | GDT, IDT, TSS |
 //! | [`memory`] | guest memory that can be rolled back |
+//! | [`kept`] | guest memory that a restart keeps |
 //! | [`extents`] | where a memory file holds data |
 //! | [`written`] | which of its pages were written |
 //! | `ranges` | ranges of offsets, together and apart |
@@ -27,6 +28,7 @@ pub mod exit;
 pub mod extents;
 pub mod host;
 pub mod interrupt;
+pub mod kept;
 pub mod memory;
 pub mod plan;
 pub mod processors;

@@ -140,6 +140,8 @@ impl<'m> Tables<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use atoll_ipc::abi::layout;
+    use atoll_ipc::channel::Layout;
 
     const ROOT: u64 = 0x20_0000;
 
@@ -200,6 +202,26 @@ mod tests {
             let start = 0x40_0000_0000 + n * 0x4000_0000;
             tables.map(start, start + PAGE, Access::Read).unwrap();
             assert_eq!(walk(&memory, start).unwrap().0 & ADDRESS, start);
+        }
+    }
+
+    /// The largest heap, the largest state region, and as many channels as a domain can have, with
+    /// rings of the usual size, fit.
+    #[test]
+    fn there_is_room_for_the_largest_domain() {
+        let memory = memory();
+        let mut tables = Tables::new(&memory, layout::TABLES);
+        tables.map(layout::IMAGE, layout::MEMORY_MAX, Access::ReadWrite).unwrap();
+        let end = layout::STATE + layout::STATE_MAX - PAGE;
+        tables.map(layout::STATE, end, Access::ReadWrite).unwrap();
+        for place in [layout::HOST, layout::READY, layout::ALERTS] {
+            tables.map(place, place + PAGE, Access::ReadWrite).unwrap();
+        }
+        for number in 0..u64::from(layout::CHANNELS_MAX) {
+            let start = layout::CHANNELS + number * layout::CHANNEL_STRIDE;
+            let size = Layout::PLAIN.total() as u64;
+            tables.map(start, start + PAGE, Access::Read).unwrap();
+            tables.map(start + PAGE, start + size, Access::ReadWrite).unwrap();
         }
     }
 

@@ -1,4 +1,5 @@
-//! Sizes of a channel's rings and pools: the keys `ring` and `buffers` of `[[channels]]`.
+//! Sizes of a channel's rings and pools: the keys `ring` and `buffers` of `[[channels]]`, and
+//! `buffers` of `[disks.NAME]`.
 
 use atoll_ipc::abi::layout::PAGE;
 use atoll_ipc::channel::Layout;
@@ -46,6 +47,9 @@ pub enum AreaError {
     /// Too small or too large for a ring.
     #[error("{0} is out of range; use a power of two from 4 KiB to 128 MiB")]
     RingRange(String),
+    /// Too small or too large for a pool that blocks are to go through.
+    #[error("{0} is out of range; use whole 4 KiB pages from 8 KiB to 128 MiB")]
+    BlocksRange(String),
     /// Too large for a pool.
     #[error("{0} is out of range; use whole 4 KiB pages up to 128 MiB, or 0 for none")]
     PoolRange(String),
@@ -60,6 +64,13 @@ pub(super) fn layout(table: &Table<'_>, problems: &mut Problems) -> Layout {
         ring.unwrap_or(Layout::DEFAULT.requests),
         buffers.unwrap_or(Layout::DEFAULT.lent_requests),
     )
+}
+
+/// The sizes of a disk's channel: the pools are as large as asked for, and never too small for a
+/// block.
+pub(super) fn layout_of_disk(table: &Table<'_>, problems: &mut Problems) -> Layout {
+    let buffers = area(table, "buffers", "2 MiB", problems, pool_of_blocks);
+    layout_of(Layout::PLAIN.requests, buffers.unwrap_or(Layout::DEFAULT.lent_requests))
 }
 
 const fn layout_of(ring: u32, buffers: u32) -> Layout {
@@ -113,5 +124,14 @@ fn pool(bytes: Option<u64>, written: &str) -> Result<u32, AreaError> {
         Some(bytes @ 0..=AREA_MAX) if bytes.is_multiple_of(PAGE as u32) => Ok(bytes),
         Some(bytes @ 0..=AREA_MAX) => Err(AreaError::Pages(bytes)),
         _ => Err(AreaError::PoolRange(written.to_owned())),
+    }
+}
+
+/// The longest buffer is half a pool, and must hold the largest block that there is.
+fn pool_of_blocks(bytes: Option<u64>, written: &str) -> Result<u32, AreaError> {
+    match pool(bytes, written) {
+        Ok(bytes) if bytes >= 2 * PAGE as u32 => Ok(bytes),
+        Ok(_) | Err(AreaError::PoolRange(_)) => Err(AreaError::BlocksRange(written.to_owned())),
+        Err(error) => Err(error),
     }
 }

@@ -13,13 +13,16 @@ use super::memory::{MemorySize, MemorySizeError};
 use super::name::{DomainName, NameError};
 use super::nearest::nearest;
 use super::source::Span;
+use super::state::state;
 use super::table::{Found, Integer, Problems, Table, as_integer, wrong_type};
 use super::types::{CpuSet, Domain, DomainSpans, ImageRef, Restart, Vcpus, Wait};
 
 /// All keys of `[domains.NAME]`; those after `cpus` are read with supervision.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 20] = [
     "image",
     "memory",
+    "state",
+    "state-on-crash-loop",
     "vcpus",
     "arguments",
     "restart",
@@ -65,6 +68,7 @@ pub(super) fn domain<'a>(
     let image = table.required("image", &format!("image = \"{name}\""), problems);
     let image = image.and_then(|text| Some((image_ref(&text, problems)?, text.span)));
     let memory = memory(&table, problems);
+    let state = state(&table, problems);
     let vcpus = vcpus(&table, problems);
     let arguments = arguments(&table, problems);
     let unknown = |value, nearest| Rule::Restart { value, nearest };
@@ -81,6 +85,7 @@ pub(super) fn domain<'a>(
     Some(Domain {
         image,
         memory: memory.map(|found| found.value),
+        state,
         vcpus: vcpus.map_or(Vcpus::ONE, |found| found.value),
         arguments,
         restart,

@@ -7,9 +7,11 @@ use atoll_ipc::abi::PortKind;
 use thiserror::Error;
 
 use super::areas::AreaError;
+use super::disks::DiskRule;
 use super::memory::{MemorySize, MemorySizeError};
 use super::name::NameError;
 use super::source::Place;
+use super::state::{OnCrashLoop, StateError};
 use super::supervision::SupervisionRule;
 use super::types::{CpuSet, MaxConnections, Restart, Vcpus, Wait};
 
@@ -124,6 +126,23 @@ pub enum Rule {
     /// Not an amount of memory.
     #[error("`memory`: {0}")]
     Memory(#[from] MemorySizeError),
+    /// Not a size of a state region.
+    #[error("`state`: {0}")]
+    State(StateError),
+    /// No answer to a crash loop.
+    #[error("`state-on-crash-loop` is `{value}`; {}", hint(.nearest, "use", &answers()))]
+    OnCrashLoop {
+        /// As written.
+        value: String,
+        /// The answer that it is most like.
+        nearest: Option<String>,
+    },
+    /// An answer where there is nothing to keep.
+    #[error(
+        "`state-on-crash-loop` says what becomes of a state region, but this domain has none; add \
+         `state = \"64 MiB\"`, or remove it"
+    )]
+    OnCrashLoopWithoutState,
     /// No number of vCPUs.
     #[error("`vcpus` is {value}; use 1 to {max}", max = Vcpus::MAX)]
     Vcpus {
@@ -236,9 +255,12 @@ pub enum Rule {
     /// A rule about groups, restarts, deadlines or bailouts.
     #[error(transparent)]
     Supervision(#[from] SupervisionRule),
+    /// A rule about disks.
+    #[error(transparent)]
+    Disk(#[from] DiskRule),
     /// More links than a domain's table of channels holds.
     #[error(
-        "domain `{domain}` has more than {max} channels and gateways; \
+        "domain `{domain}` has more than {max} channels, gateways and disks; \
          spread them over several domains"
     )]
     TooManyLinks {
@@ -333,6 +355,10 @@ pub enum Rule {
 
 fn policies() -> Vec<String> {
     words(&Restart::WORDS.map(|(word, _)| word))
+}
+
+fn answers() -> Vec<String> {
+    words(&OnCrashLoop::WORDS.map(|(word, _)| word))
 }
 
 fn ways() -> Vec<String> {

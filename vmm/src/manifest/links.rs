@@ -121,6 +121,23 @@ impl<'a> Links<'a> {
         }
     }
 
+    /// Takes a channel of a domain to the VMM.
+    pub(super) fn host_channel(
+        &mut self,
+        client: DomainName,
+        alias: PortName,
+        span: &Span,
+        problems: &mut Problems,
+    ) {
+        self.take_alias(client, alias, span, problems);
+        self.count(client, span, problems);
+    }
+
+    /// The domains that links can lead from.
+    pub(super) const fn domains(&self) -> &'a [DomainName] {
+        self.domains
+    }
+
     /// `None` only if a problem was noted.
     pub(super) fn gateway(
         &mut self,

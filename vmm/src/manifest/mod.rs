@@ -7,6 +7,7 @@
 
 mod areas;
 mod check;
+mod disks;
 mod domain;
 mod error;
 mod links;
@@ -16,17 +17,20 @@ mod nearest;
 mod read;
 mod refs;
 mod source;
+mod state;
 mod supervision;
 mod table;
 mod types;
 
 pub use areas::AreaError;
 pub use check::{ImageFacts, PortFacts, check_against};
+pub use disks::{Disk, DiskRule, DiskSize, DiskSizeError, Durability};
 pub use error::{ManifestError, Problem, Rule};
 pub use memory::{MemorySize, MemorySizeError};
-pub use name::{DomainName, GroupName, NameError, PortName, SystemName};
+pub use name::{DiskName, DomainName, GroupName, NameError, PortName, SystemName};
 pub use nearest::nearest;
 pub use source::Place;
+pub use state::{OnCrashLoop, State, StateError};
 pub use supervision::{
     Backoff, Child, DurationError, Escalation, Group, OnCrash, Policy, PortPolicy, RestartFrom,
     Strategy, Supervision, SupervisionRule, length_of_time,

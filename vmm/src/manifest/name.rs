@@ -1,4 +1,4 @@
-//! Names of systems, domains, groups and ports: one rule, four types, so that they cannot be mixed up.
+//! Names of systems, domains, groups, disks and ports: one rule, five types, so that they cannot be mixed up.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -86,6 +86,8 @@ names! {
     DomainName;
     /// A group's name, unique in its system.
     GroupName;
+    /// A disk's name, unique in its system.
+    DiskName;
     /// A port's name, or a client's name for a channel.
     PortName;
 }

@@ -9,6 +9,7 @@ use toml::de::DeTable;
 
 use crate::journal::printable;
 
+use super::disks;
 use super::domain::{domain, name};
 use super::error::{ManifestError, Problem, Rule};
 use super::links::Links;
@@ -18,8 +19,8 @@ use super::supervision::supervision;
 use super::table::{Found, Problems, Table, in_order, wrong_type};
 use super::types::{Domain, Manifest};
 
-pub(super) const KEYS: [&str; 6] =
-    ["name", "domains", "channels", "gateways", "supervision", "groups"];
+pub(super) const KEYS: [&str; 7] =
+    ["name", "domains", "channels", "gateways", "disks", "supervision", "groups"];
 
 /// Longest piece of the text that a syntax error quotes, in bytes.
 const SHORT: usize = 40;
@@ -105,10 +106,11 @@ fn system<'a>(root: &'a Spanned<DeTable<'a>>, problems: &mut Problems) -> Option
     let channels = channels.into_iter().filter_map(|t| links.channel(t, problems)).collect();
     let gateways = table.tables("gateways", problems);
     let gateways = gateways.into_iter().filter_map(|t| links.gateway(t, problems)).collect();
+    let disks = disks::disks(&table, &mut links, problems);
     let supervision = supervision(&table, &known, &domains, problems);
     links.bailouts(&supervision, problems);
     let (name, source) = (title?, problems.source.clone());
-    Some(Manifest { name, domains, channels, gateways, supervision, source })
+    Some(Manifest { name, domains, channels, gateways, disks, supervision, source })
 }
 
 /// The names that are taken, and those domains that are in order.

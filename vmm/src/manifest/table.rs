@@ -102,7 +102,19 @@ impl<'a> Table<'a> {
         example: &str,
         problems: &mut Problems,
     ) -> Option<Found<&'a str>> {
-        if self.get(key).is_none() {
+        self.required_value(key, example, problems)?;
+        self.text(key, problems)
+    }
+
+    /// A value of any type that must be there.
+    pub(super) fn required_value(
+        &self,
+        key: &str,
+        example: &str,
+        problems: &mut Problems,
+    ) -> Option<&'a Spanned<DeValue<'a>>> {
+        let value = self.get(key);
+        if value.is_none() {
             let rule = Rule::MissingKey {
                 key: key.to_owned(),
                 table: self.title.clone(),
@@ -110,7 +122,7 @@ impl<'a> Table<'a> {
             };
             problems.at(&self.span, rule);
         }
-        self.text(key, problems)
+        value
     }
 
     /// An integer, if the key is there.
@@ -121,6 +133,16 @@ impl<'a> Table<'a> {
             wrong_type(key, value, "an integer", problems);
         }
         integer
+    }
+
+    /// A boolean; `false` if the key is absent.
+    pub(super) fn flag(&self, key: &str, problems: &mut Problems) -> bool {
+        let Some(value) = self.get(key) else { return false };
+        let flag = value.get_ref().as_bool();
+        if flag.is_none() {
+            wrong_type(key, value, "`true` or `false`", problems);
+        }
+        flag.unwrap_or_default()
     }
 
     /// An array's elements, if the key is there.

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use atoll_ipc::channel::Layout;
 use indexmap::IndexMap;
 
+use super::disks::Disk;
 use super::memory::MemorySize;
-use super::name::{DomainName, PortName, SystemName};
+use super::name::{DiskName, DomainName, PortName, SystemName};
 use super::source::{Source, Span};
+use super::state::State;
 use super::supervision::Supervision;
 
-/// A system: its domains, the channels between them, and its gateways.
+/// A system: its domains, the channels between them, its gateways and disks.
 #[derive(Clone, Debug)]
 pub struct Manifest {
     /// The system's name.
@@ -23,6 +25,8 @@ pub struct Manifest {
     pub channels: Vec<Channel>,
     /// The gateways, in the order of the file.
     pub gateways: Vec<Gateway>,
+    /// The disks, in the order of the file.
+    pub disks: IndexMap<DiskName, Disk>,
     /// What follows when domains end.
     pub supervision: Supervision,
     pub(super) source: Source,
@@ -35,6 +39,8 @@ pub struct Domain {
     pub image: ImageRef,
     /// Its memory; the image's default when absent.
     pub memory: Option<MemorySize>,
+    /// What it keeps when it is restarted; nothing when absent.
+    pub state: Option<State>,
     /// Its number of vCPUs.
     pub vcpus: Vcpus,
     /// What its server is told.

@@ -25,8 +25,8 @@ use nix::sys::signalfd::SignalFd;
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::control::api::HostKind;
 use crate::control::{Refusal, Request};
+use crate::disk::Desk;
 use crate::domain::{Cause, Origin, Report};
 use crate::gateway::Gateway;
 use crate::journal::{EventKind, Journal};
@@ -57,8 +57,6 @@ pub struct Nucleus {
     pub restored_from: Option<String>,
     /// The host's KVM.
     pub kvm: Arc<Host>,
-    /// What kind it is.
-    pub host: HostKind,
     /// Its domains, by number.
     pub members: Vec<Member>,
     /// What happened to them that the supervisor is to know.
@@ -69,6 +67,8 @@ pub struct Nucleus {
     pub post_office: letters::PostOffice,
     /// Its gateways.
     pub gateways: Vec<Rc<RefCell<Gateway>>>,
+    /// Its disks.
+    pub disks: Vec<Desk>,
     /// Who runs.
     pub host_page: Arc<SharedPage<HostPage>>,
     /// Where events go.

@@ -1,10 +1,12 @@
 //! What the control API asks of the nucleus.
 
 use super::{Member, Nucleus, World, residency};
-use crate::control::api::{DomainReport, DomainStatus, SystemStatus};
-use crate::control::{Answer, Refusal, Request};
+use crate::control::api::{DomainReport, DomainStatus, HostKind, StateReport, SystemStatus};
+use crate::control::{Answer, Operation, Refusal, Request};
+use crate::disk::Desk;
 use crate::domain::{Cause, CoreError, Names};
 use crate::journal::EventKind;
+use crate::machine::host::Host;
 
 impl Nucleus {
     /// Answers one request of the control API. A client that no longer waits is no concern.
@@ -33,7 +35,10 @@ impl Nucleus {
                 drop(answer.send(result));
             }
             Request::Restart { domain, answer } => {
-                drop(answer.send(self.restart(&domain)));
+                drop(answer.send(self.restart(&domain, false)));
+            }
+            Request::ResetState { domain, answer } => {
+                drop(answer.send(self.restart(&domain, true)));
             }
             Request::Pause { domain, answer } => {
                 drop(answer.send(find(members, &domain).and_then(Member::pause)));
@@ -62,9 +67,14 @@ impl Nucleus {
         }
     }
 
-    fn restart(&mut self, domain: &str) -> Result<(), Refusal> {
+    /// Begins a new incarnation, `afresh` with an empty state region.
+    fn restart(&mut self, domain: &str, afresh: bool) -> Result<(), Refusal> {
         let member = find(&mut self.members, domain)?;
-        member.may_restart()?;
+        if afresh {
+            member.forget_state()?;
+        } else {
+            member.may_restart(Operation::Restart)?;
+        }
         let number = member.id() as usize;
         let now = self.now();
         // A system that ends says so itself.
@@ -98,7 +108,7 @@ impl Nucleus {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_micros: self.started.elapsed().as_micros() as u64,
-            host: self.host,
+            host: host_kind(),
             restored_from: self.restored_from.clone(),
             domains: self.members.iter().map(describe).collect(),
         }
@@ -110,13 +120,16 @@ impl Nucleus {
         };
         let gateways = self.gateways.iter().map(|gateway| gateway.borrow());
         let leading_here = gateways.filter(|gateway| gateway.to().domain.to_string() == domain);
+        let disks = self.disks.iter().filter(|disk| disk.domain == member.id());
         Ok(Box::new(DomainReport {
             status: describe(member),
             image_hash: member.domain.blueprint().image.hash().to_string(),
+            state_region: state_region(member),
             last_fault: member.history.last().cloned(),
             exits: member.domain.counters().exits(),
             channels: self.links.report(member.id()),
             gateways: leading_here.map(|gateway| gateway.report()).collect(),
+            disks: disks.map(Desk::report).collect(),
         }))
     }
 }
@@ -126,6 +139,13 @@ fn find<'m>(members: &'m mut [Member], name: &str) -> Result<&'m mut Member, Ref
         Some(at) => Ok(&mut members[at]),
         None => Err(Refusal::no_such_domain(name, members.iter().map(Member::name))),
     }
+}
+
+fn state_region(member: &Member) -> Option<StateReport> {
+    let state = member.domain.blueprint().state.as_ref()?;
+    // A host that does not tell how much is in use is no reason to show nothing.
+    let populated_bytes = state.populated_bytes().unwrap_or_default();
+    Some(StateReport { bytes: state.size(), populated_bytes })
 }
 
 fn describe(member: &Member) -> DomainStatus {
@@ -145,4 +165,8 @@ fn describe(member: &Member) -> DomainStatus {
         vcpus: blueprint.plan.vcpus,
         restored: member.origin().cloned(),
     }
+}
+
+fn host_kind() -> HostKind {
+    if Host::has_hardware_virtualisation() { HostKind::Hardware } else { HostKind::Software }
 }

@@ -1,6 +1,7 @@
 //! Puts a system together: channels first, then domains and gateways around them.
 
 mod bailouts;
+mod disks;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -24,16 +25,17 @@ use super::restore;
 use super::sleep::SleepCost;
 use crate::channel::{Attention, ChannelMemory};
 use crate::control::Request;
-use crate::control::api::HostKind;
+use crate::disk::{self, DiskFault, DiskFile};
 use crate::domain::{self, Blueprint, ChannelEnd, Domain, new_event};
 use crate::gateway::{Gateway, Line, Listener};
 use crate::ipc::{Channel, End, Port, Spin, Waiter};
 use crate::journal::Journal;
 use crate::machine::host::Host;
+use crate::machine::kept::KeptMemory;
 use crate::machine::plan::Plan;
 use crate::machine::shared_page::SharedPage;
 use crate::machine::vm::Vm;
-use crate::manifest::{self, DomainName, Manifest, OnCrash, PortRef, Wait};
+use crate::manifest::{self, DomainName, Manifest, OnCrash, OnCrashLoop, PortRef, Wait};
 use crate::nucleus::letters::{PostOffice, Sender};
 use crate::nucleus::{Link, Links, Member, Notices, Nucleus, Party, Watchdog};
 use crate::snapshot::Snapshot;
@@ -61,6 +63,10 @@ pub struct Parts {
     pub host_links: Vec<HostLink>,
     /// Where domains go on that are in it.
     pub from: Option<Arc<Snapshot>>,
+    /// The files of the manifest's disks, in its order.
+    pub disks: Vec<Arc<DiskFile>>,
+    /// Faults that they are to meet.
+    pub disk_faults: Vec<DiskFault>,
 }
 
 /// A domain that is being put together.
@@ -96,7 +102,18 @@ struct Assembly<'m> {
     host_page: Arc<SharedPage<HostPage>>,
 }
 
-/// Makes the domains, channels and gateways of a system, all standing still.
+/// A system that stands still.
+#[derive(Debug)]
+pub struct Assembled {
+    /// Its nucleus.
+    pub nucleus: Nucleus,
+    /// The VMM's ends of channels that it was asked for.
+    pub ends: HostEnds,
+    /// Its disks, to be served before any domain runs.
+    pub disks: Vec<disk::Line>,
+}
+
+/// Makes the domains, channels, gateways and disks of a system, all standing still.
 ///
 /// # Errors
 /// If the host lacks something for one of them.
@@ -105,7 +122,7 @@ pub fn assemble(
     images: &Images,
     parts: Parts,
     requests: mpsc::Receiver<Request>,
-) -> Result<(Nucleus, HostEnds), SystemError> {
+) -> Result<Assembled, SystemError> {
     let vms: Vec<_> =
         manifest.domains.iter().map(|_| Vm::new(&parts.host)).collect::<Result<_, _>>()?;
     let mut assembly = Assembly::new(manifest, images, parts.host_page.clone())?;
@@ -119,22 +136,22 @@ pub fn assemble(
     let gateways = assembly.open_gateways(&parts.journal)?;
     assembly.open_post_office()?;
     let bailouts = assembly.open_bailouts()?;
+    let (desks, disks) = assembly.open_disks(&parts.disks, &parts.disk_faults)?;
     let (reports, reported) = mpsc::channel();
     let members = bailouts.mark(assembly.build(&parts, vms, reports)?);
     let supervisor = supervisor(manifest, &members)?;
-    let hardware = Host::has_hardware_virtualisation();
     let nucleus = Nucleus {
         name: manifest.name.to_string(),
         manifest: manifest.text().clone(),
         restored_from: parts.from.map(|snapshot| snapshot.file.display().to_string()),
         kvm: parts.host,
-        host: if hardware { HostKind::Hardware } else { HostKind::Software },
         supervisor,
         members,
         notices: Notices::default(),
         links: Links::new(assembly.links),
         post_office: assembly.post_office,
         gateways,
+        disks: desks,
         host_page: assembly.host_page,
         journal: parts.journal,
         reports: reported,
@@ -150,7 +167,7 @@ pub fn assemble(
         stopping: false,
         over: None,
     };
-    Ok((nucleus, ends))
+    Ok(Assembled { nucleus, ends, disks })
 }
 
 /// A server that has ports says by itself when it is ready: it is when it first waits for a
@@ -293,35 +310,51 @@ impl<'m> Assembly<'m> {
                 self.links.push(Link { name, port, client: own, server: target.party, memory });
             }
             HostLink::Server { from, alias, interface, layout, spin } => {
-                let client = self.party(from)?;
                 let own = Party { domain: None, name: "vmm".to_owned(), wake: event()? };
-                let memory = ChannelMemory::new(*layout)?;
-                let asks = ChannelEnd {
-                    name: alias.to_abi(),
-                    peer: own.name.clone(),
-                    peer_domain: None,
-                    role: Role::Client,
-                    port: 0,
-                    port_id: fresh_id()?,
-                    interface: *interface,
-                    memory: memory.clone(),
-                    layout: *layout,
-                    alert: None,
-                    doorbell: own.wake.clone(),
-                };
-                self.give(from, asks);
-                ends.ports.push(Port::new(End {
-                    name: alias.to_abi(),
-                    interface: *interface,
-                    memory: memory.clone(),
-                    peer: client.wake.clone(),
-                    waiter: Waiter::new(own.wake.clone(), self.spin(*spin)),
-                }));
-                let name = alias.to_string();
-                self.links.push(Link { port: name.clone(), name, client, server: own, memory });
+                let (alias, spin) = (alias.to_abi(), self.spin(*spin));
+                ends.ports
+                    .push(Port::new(self.serve(from, alias, *interface, *layout, own, spin)?));
             }
         }
         Ok(())
+    }
+
+    /// The VMM, as this party, as the server of a channel that a domain has under this name.
+    fn serve(
+        &mut self,
+        from: &DomainName,
+        alias: Name,
+        interface: Interface,
+        layout: Layout,
+        own: Party,
+        spin: Spin,
+    ) -> Result<End, SystemError> {
+        let client = self.party(from)?;
+        let memory = ChannelMemory::new(layout)?;
+        let asks = ChannelEnd {
+            name: alias,
+            peer: own.name.clone(),
+            peer_domain: None,
+            role: Role::Client,
+            port: 0,
+            port_id: fresh_id()?,
+            interface,
+            memory: memory.clone(),
+            layout,
+            alert: None,
+            doorbell: own.wake.clone(),
+        };
+        self.give(from, asks);
+        let end = End {
+            name: alias,
+            interface,
+            memory: memory.clone(),
+            peer: client.wake.clone(),
+            waiter: Waiter::new(own.wake.clone(), spin),
+        };
+        let name = alias.as_str().to_owned();
+        self.links.push(Link { port: name.clone(), name, client, server: own, memory });
+        Ok(end)
     }
 
     fn open_gateways(
@@ -454,11 +487,15 @@ impl Draft<'_> {
             .memory
             .map_or_else(|| self.image.default_memory().max(least), manifest::MemorySize::bytes);
         let processors = self.processors();
+        let state = self.config.state;
+        let kept = state.map(|state| KeptMemory::new(state.size.bytes()).map(Arc::new));
         Ok(Blueprint {
             system,
             name: self.name.to_abi(),
             id: self.id,
             plan: Plan::new(&self.image, memory, vcpus)?,
+            state: kept.transpose()?,
+            drops_state: state.is_some_and(|state| state.on_crash_loop == OnCrashLoop::Drop),
             image: self.image,
             spin_ns: match self.config.wait {
                 Wait::Adaptive if groups.must_not_spin(&processors) => 0,

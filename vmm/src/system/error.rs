@@ -6,6 +6,7 @@ use atoll_image::OpenError;
 use thiserror::Error;
 
 use crate::control::{ClaimError, ServerError};
+use crate::disk::DiskError;
 use crate::domain::DomainError;
 use crate::exit_code::ExitCode;
 use crate::machine::MachineError;
@@ -41,6 +42,9 @@ pub enum SystemError {
     /// The control API cannot be served.
     #[error(transparent)]
     Control(#[from] ServerError),
+    /// A disk cannot be had.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     /// A gateway cannot listen.
     #[error(
         "gateway {listen} cannot listen: {cause}; \
@@ -76,6 +80,18 @@ impl SystemError {
             }
             Self::Machine(_) | Self::Domain(_) | Self::Listen { .. } => ExitCode::Host,
             Self::Claim(_) | Self::Control(_) => ExitCode::Host,
+            Self::Disk(DiskError::Unknown { .. }) => ExitCode::Usage,
+            Self::Disk(
+                DiskError::Locked { .. }
+                | DiskError::Twice { .. }
+                | DiskError::TooLong { .. }
+                | DiskError::Missing { .. }
+                | DiskError::Unwritable { .. }
+                | DiskError::NotAFile { .. }
+                | DiskError::NoDirect { .. }
+                | DiskError::Io { .. }
+                | DiskError::Thread { .. },
+            ) => ExitCode::Host,
             Self::GaveUp => ExitCode::GaveUp,
             Self::EventLoop(_) => ExitCode::Runtime,
         }

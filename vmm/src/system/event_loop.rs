@@ -23,7 +23,7 @@ const NUCLEUS_GROUP: usize = 0;
 
 type Subscriber = Rc<RefCell<dyn MutEventSubscriber>>;
 
-/// Runs a system until it is to stop. Once its domains are up, and a little later, it has the cost
+/// Runs a system that was started until it is to stop. Once its domains are up, and a little later, it has the cost
 /// of a sleep measured, which must not keep this thread.
 ///
 /// # Errors
@@ -38,7 +38,6 @@ pub fn run(nucleus: Nucleus, measure: impl FnOnce()) -> Result<(), SystemError> 
         .iter()
         .map(|gateway| (manager.add_subscriber(gateway.clone() as Subscriber), gateway.clone()))
         .collect();
-    nucleus.borrow_mut().start();
     let host_page = nucleus.borrow().host_page.clone();
     host_page.enter(NUCLEUS_GROUP, NO_DOMAIN);
     let (mut measure, mut moment) = (Some(measure), Moment::Up);

@@ -20,6 +20,7 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use crate::control::{Claim, ControlHandle, Server, default_socket};
+use crate::disk::{self, DiskFault, Servants};
 use crate::domain::{new_event, signal};
 use crate::journal::Journal;
 use crate::machine::host::Host;
@@ -27,6 +28,7 @@ use crate::machine::shared_page::SharedPage;
 use crate::manifest::Manifest;
 use crate::snapshot::Snapshot;
 
+use assembly::Assembled;
 pub use error::SystemError;
 pub use host_ends::{HostEnds, HostLink};
 use images::Images;
@@ -44,6 +46,8 @@ pub struct RunOptions {
     pub output: Output,
     /// Where domains go on that are in it.
     pub from: Option<Arc<Snapshot>>,
+    /// Faults that disks are to meet, for tests.
+    pub disk_faults: Vec<DiskFault>,
 }
 
 /// How a system's events and log lines are printed.
@@ -108,6 +112,7 @@ pub fn run_with(
     host_links: Vec<HostLink>,
     host: impl FnOnce(HostEnds, Stop) + Send,
 ) -> Result<(), SystemError> {
+    disk::check_faults(&options.disk_faults, &manifest)?;
     // Before any thread exists, so that all of them leave these signals to the event loop.
     let signals = take_signals()?;
     // What does not need KVM is done while it gets ready.
@@ -121,6 +126,7 @@ pub fn run_with(
     let name = manifest.name.as_str();
     let socket = options.socket.unwrap_or_else(|| default_socket(name));
     let claim = Claim::new(&socket, name)?;
+    let disks = disk::open_all(&manifest)?;
     let journal = Arc::new(Journal::default());
     let printer = match options.output {
         Output::None => None,
@@ -140,11 +146,18 @@ pub fn run_with(
         sleep_cost: sleep_cost.clone(),
         host_links,
         from: options.from,
+        disks,
+        disk_faults: options.disk_faults,
     };
-    let (nucleus, ends) = assembly::assemble(&manifest, &images, parts, requested)?;
+    let Assembled { mut nucleus, ends, disks } =
+        assembly::assemble(&manifest, &images, parts, requested)?;
     let wake = Arc::new(move || signal(&news));
     let handle = ControlHandle::new(requests, wake);
     let stop = Stop { handle: handle.clone(), journal: journal.clone() };
+    let servants = Servants::begin(disks)?;
+    // Its domains begin while the control API does. What they report until the event loop runs is
+    // kept for it.
+    nucleus.start();
     let server = Server::start(claim, handle, journal)?;
 
     let result = thread::scope(|scope| {
@@ -161,6 +174,8 @@ pub fn run_with(
         sleep_cost.settle();
         result
     });
+    // No domain writes any more.
+    drop(servants);
     server.stop();
     if let Some(printer) = printer {
         printer.stop();

@@ -9,8 +9,9 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use atoll_vmm::control::api::{
-    Aftermath, ChannelReport, ChannelRole, DomainReport, DomainState, DomainStatus, FaultKind,
-    FaultReport, Frame, GatewayReport, Hex, HostKind, Registers, SystemStatus,
+    Aftermath, ChannelReport, ChannelRole, DiskLatency, DiskReport, DomainReport, DomainState,
+    DomainStatus, FaultKind, FaultReport, Frame, GatewayReport, Hex, HostKind, Registers,
+    StateReport, SystemStatus,
 };
 use atoll_vmm::control::{
     Claim, ControlHandle, LetterRequest, Operation, Refusal, Request, Server,
@@ -96,6 +97,9 @@ impl Nucleus {
                 Request::Restart { domain, answer } => {
                     drop(answer.send(self.order(Operation::Restart, &domain)));
                 }
+                Request::ResetState { domain, answer } => {
+                    drop(answer.send(self.order(Operation::ResetState, &domain)));
+                }
                 Request::Pause { domain, answer } => {
                     drop(answer.send(self.order(Operation::Pause, &domain)));
                 }
@@ -123,7 +127,7 @@ impl Nucleus {
         let allowed = match operation {
             Operation::Pause => !paused,
             Operation::Resume => paused,
-            Operation::Kill | Operation::Restart => true,
+            Operation::Kill | Operation::Restart | Operation::ResetState => true,
         };
         if !allowed {
             return Err(Refusal::WrongState {
@@ -195,6 +199,7 @@ pub fn report(name: &str) -> DomainReport {
     DomainReport {
         status: domain(name, if kv { DomainState::Running } else { DomainState::Paused }),
         image_hash: "9f2c".into(),
+        state_region: kv.then_some(StateReport { bytes: 64 << 20, populated_bytes: 3 << 20 }),
         last_fault: kv.then(fault),
         exits: [("wait".to_owned(), 120), ("doorbell".to_owned(), 7)].into(),
         channels: vec![ChannelReport {
@@ -220,6 +225,40 @@ pub fn report(name: &str) -> DomainReport {
             bytes_in: 2048,
             bytes_out: 12,
         }],
+        disks: if kv { vec![disk()] } else { Vec::new() },
+    }
+}
+
+pub fn disk() -> DiskReport {
+    DiskReport {
+        name: "log".into(),
+        channel: "disk".into(),
+        file: "/srv/log.disk".into(),
+        size_bytes: 1 << 30,
+        file_bytes: 64 << 20,
+        host_bytes: 3 << 20,
+        direct: false,
+        read_only: false,
+        failing: false,
+        reads: 4,
+        read_bytes: 4 << 20,
+        writes: 10,
+        written_bytes: 40 << 10,
+        discards: 1,
+        syncs: 4,
+        synced: 10,
+        largest_batch: 5,
+        refused: 0,
+        full: 2,
+        failed: 0,
+        durable_writes: Some(DiskLatency {
+            count: 9,
+            p50_micros: 130,
+            p90_micros: 150,
+            p99_micros: 2_100,
+            max_micros: 4_000,
+        }),
+        note: Some("log 5 MiB\nlive 60%".into()),
     }
 }
 

@@ -2,13 +2,17 @@
 
 use atoll::{boot, clock, heap};
 use kv::{Crash, Env, Facts};
+use store::interface::Figures;
 
 use crate::crash;
+use crate::keeper::Keeper;
 
 /// The micro-VM around the server.
 pub struct Surroundings {
     /// Connections that hold state here.
     pub clients: usize,
+    /// What keeps the database, if anything does.
+    pub keeper: Option<Keeper>,
     random: u64,
     /// The incarnation whose seed `random` comes from.
     epoch: u32,
@@ -16,7 +20,7 @@ pub struct Surroundings {
 
 impl Surroundings {
     pub fn new() -> Self {
-        Self { clients: 0, random: 0, epoch: 0 }
+        Self { clients: 0, keeper: None, random: 0, epoch: 0 }
     }
 }
 
@@ -64,5 +68,9 @@ impl Env for Surroundings {
             heap_used: heap::used(),
             heap_total: heap::capacity(),
         }
+    }
+
+    fn store(&mut self) -> Option<Figures> {
+        self.keeper.as_mut()?.figures()
     }
 }

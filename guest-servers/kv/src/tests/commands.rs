@@ -416,7 +416,7 @@ fn connection_and_server() {
         ("FOO", "-ERR unknown command 'FOO', with args beginning with:"),
     ]);
     assert!(rig.run("CLIENT LIST").contains("id=7 "));
-    assert!(rig.run("COMMAND").starts_with("*8"));
+    assert!(rig.run("COMMAND").starts_with("*9"));
     assert!(!rig.session.closing());
     assert_eq!(rig.bytes(b"QUIT\r\nPING\r\n"), b"+OK\r\n");
     assert!(rig.session.closing());

@@ -12,7 +12,7 @@ use crate::Options;
 const OOM: &str = "-OOM command not allowed when used memory > 'maxmemory'.";
 
 /// Everything that the database holds, as text.
-fn picture(rig: &mut Rig) -> Vec<String> {
+pub fn picture(rig: &mut Rig) -> Vec<String> {
     rig.sorted("KEYS *")
         .into_iter()
         .map(|key| {

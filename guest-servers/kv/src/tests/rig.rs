@@ -5,6 +5,8 @@ use std::format;
 use std::string::String;
 use std::vec::Vec;
 
+use store::interface::Figures;
+
 use crate::{Crash, Database, Env, Facts, Options, Session};
 
 pub struct World {
@@ -33,6 +35,10 @@ impl Env for World {
 
     fn info(&self) -> Facts {
         Facts { epoch: 3, uptime_ms: 61_500, clients: 2, heap_used: 10, heap_total: 20 }
+    }
+
+    fn store(&mut self) -> Option<Figures> {
+        Some(Figures { log: 4_000, live: 3_000, records: 5, batches: 2, ..Figures::default() })
     }
 }
 

@@ -6,7 +6,6 @@ mod bracket;
 mod control;
 mod cpu;
 mod figures;
-mod kv;
 mod load;
 mod machine;
 mod peers;
@@ -17,11 +16,13 @@ mod placement;
 mod plain;
 #[path = "../../../../vmm/src/machine/processors.rs"]
 mod processors;
+mod redis;
 mod resp;
 mod system;
 mod table;
 mod vmm;
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
@@ -67,13 +68,23 @@ pub fn bench(workspace: &Workspace, which: &Bench) -> Result<()> {
         Bench::Restart(arguments) => vmm::run(workspace, "restart", &arguments.vmm),
         Bench::Boot(arguments) => vmm::run(workspace, "boot", &arguments.vmm),
         Bench::Storm(arguments) => vmm::run_alone(workspace, "storm", &arguments.vmm),
-        Bench::Kv(arguments) => {
+        Bench::Recovery(arguments) => vmm::run_alone(workspace, "recovery", &arguments.vmm),
+        Bench::Kv(arguments) => beside_redis(workspace, "kv", &arguments.vmm),
+        Bench::Redis(arguments) => {
             let setting = Setting::make(workspace)?;
-            let record = setting.record(|| kv::measure(&setting, arguments))?;
-            record.tell(&kv::report(&record.results), arguments.json.as_deref())?;
-            judge(&kv::missed(&record.results))
+            let record = setting.record(|| redis::measure(&setting, arguments))?;
+            record.tell(&redis::report(&record.results), arguments.json.as_deref())?;
+            judge(&redis::missed(&record.results))
         }
     }
+}
+
+/// Runs a benchmark of `vmm bench` that starts redis-server itself.
+fn beside_redis(workspace: &Workspace, which: &str, options: &[OsString]) -> Result<()> {
+    let setting = Setting::make(workspace)?;
+    let program = setting.peers.redis_server_as_one(setting.scratch.path())?;
+    let redis = [OsString::from("--redis-server"), program.into()];
+    vmm::run_alone(workspace, which, &[&redis, options].concat())
 }
 
 fn judge(missed: &[String]) -> Result<()> {

@@ -2,7 +2,8 @@
 //! the system, or Debian's unpacked below `target/bench`, never installed.
 
 use std::env;
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -72,6 +73,19 @@ impl Peers {
         self.command(&self.benchmark)
     }
 
+    /// The server as one program that needs nothing said: itself, or a script in `directory` that knows
+    /// where its libraries are. The process that is started so is the server's own.
+    pub fn redis_server_as_one(&self, directory: &Path) -> Result<PathBuf> {
+        if self.root.is_none() {
+            return Ok(self.server.clone());
+        }
+        let path = directory.join(SERVER);
+        fs::write(&path, script(&self.redis_server()))
+            .and_then(|()| fs::set_permissions(&path, Permissions::from_mode(0o755)))
+            .with_context(|| format!("writing {}", path.display()))?;
+        Ok(path)
+    }
+
     /// What the server says of its version.
     pub fn version(&self) -> Result<String> {
         let output = self.redis_server().arg("--version").output();
@@ -106,6 +120,25 @@ impl Peers {
         command.env("LD_LIBRARY_PATH", joined);
         command
     }
+}
+
+/// A script that becomes what `command` would start.
+fn script(command: &Command) -> String {
+    let mut words = String::new();
+    for (name, value) in command.get_envs() {
+        let value = value.unwrap_or_default().to_string_lossy();
+        words += &format!("{}={} ", name.to_string_lossy(), quoted(&value));
+    }
+    words += &quoted(&command.get_program().to_string_lossy());
+    for word in command.get_args() {
+        words += &format!(" {}", quoted(&word.to_string_lossy()));
+    }
+    format!("#!/bin/sh\nexec env {words} \"$@\"\n")
+}
+
+/// A word of the shell.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 fn fetch(directory: &Path, root: &Path) -> Result<()> {
@@ -165,6 +198,37 @@ mod tests {
         let found = Peers::on(&[root.path().join("usr/bin")]).unwrap();
         assert_eq!(libraries(found.redis_benchmark()), None);
     }
+
+    #[test]
+    fn the_script_becomes_the_program_with_what_it_needs() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("script");
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo \"$LIBRARIES $$ $*\"", "it's"]).env("LIBRARIES", "a b:c");
+        fs::write(&path, script(&command)).unwrap();
+        let child = Command::new("sh")
+            .arg(&path)
+            .args(["--save", "", "x y"])
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = child.id();
+        let told = child.wait_with_output().unwrap().stdout;
+        assert_eq!(String::from_utf8(told).unwrap(), format!("a b:c {pid} --save  x y\n"));
+    }
+
+    #[test]
+    fn a_server_of_the_system_needs_no_script() {
+        let root = with_programs(&[SERVER, BENCHMARK]);
+        let directory = root.path().join("usr/bin");
+        let found = Peers::on(std::slice::from_ref(&directory)).unwrap();
+        assert_eq!(found.redis_server_as_one(root.path()).unwrap(), directory.join(SERVER));
+        let unpacked = Peers::unpacked(root.path()).unwrap();
+        let script = unpacked.redis_server_as_one(root.path()).unwrap();
+        assert_eq!(script, root.path().join(SERVER));
+        assert!(script.metadata().unwrap().permissions().mode() & 0o100 != 0);
+    }
+
     #[test]
     fn a_c_library_among_the_packages_brings_its_loader() {
         let root = with_programs(&[SERVER, BENCHMARK]);

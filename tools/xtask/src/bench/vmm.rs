@@ -52,7 +52,7 @@ mod tests {
     fn options_follow_what_was_built() {
         let text = r#"{"workspace_root": "/w", "target_directory": "/t", "packages": []}"#;
         let workspace: Workspace = serde_json::from_str(text).unwrap();
-        for which in ["ipc", "restart", "boot", "storm"] {
+        for which in ["ipc", "kv", "recovery", "restart", "boot", "storm"] {
             let command = command(&workspace, which, &["--rounds".into(), "3".into()]);
             assert_eq!(command.get_program(), "/t/release/vmm");
             let words: Vec<_> = command.get_args().collect();

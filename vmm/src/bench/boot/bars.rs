@@ -1,8 +1,9 @@
 //! What is asked of starts, and whether it holds.
 
-use super::report::SystemResult;
+use super::report::{DeathResult, SystemResult};
 use crate::bench::bars::Side;
 use crate::bench::restart::bars::Bar;
+use crate::bench::restart::case::Fault;
 use crate::bench::restart::peer::{PeerResult, Process};
 use crate::bench::restart::wire::{Program, Way};
 
@@ -21,12 +22,19 @@ const MEBIBYTES: f64 = 1.0;
 const AMONG: f64 = 1.25;
 
 /// Judges all.
-pub(super) fn judge(systems: &[SystemResult], peers: &[PeerResult]) -> Vec<Bar> {
+pub(super) fn judge(
+    systems: &[SystemResult],
+    deaths: &[DeathResult],
+    peers: &[PeerResult],
+) -> Vec<Bar> {
     let of = |domains| systems.iter().find(|system| system.domains == domains);
     let (one, many) = (of(1), of(MANY));
     let process = peers.iter().find(|peer| peer.process == ORDINARY);
     let process = process.and_then(|peer| Some(peer.starts.as_ref()?.p50.median));
-    let kill = |system: Option<&SystemResult>| Some(system?.kills.as_ref()?.p50.median);
+    let death = |end| {
+        let found = deaths.iter().find(|death| death.end == end && death.domains == MANY);
+        found.and_then(DeathResult::ratio)
+    };
     let ratio = |ours: Option<f64>, theirs: Option<f64>| Some(ours? / theirs?);
     let first = one.and_then(|system| Some(system.first?.median));
     let up = many.and_then(|system| Some(system.all?.median / 1e9));
@@ -46,10 +54,17 @@ pub(super) fn judge(systems: &[SystemResult], peers: &[PeerResult]) -> Vec<Bar> 
         Bar::new("the same, the kernel's part included", limit, most, MEBIBYTES, host),
         Bar::new(
             "one kill among them",
-            "one kill alone",
+            "one kill alone, in turns",
             most,
             AMONG,
-            ratio(kill(many), kill(one)),
+            death(Fault::Kill),
+        ),
+        Bar::new(
+            "one fault among them",
+            "one fault alone, in turns",
+            most,
+            AMONG,
+            death(Fault::PageFault),
         ),
     ]
 }
@@ -65,7 +80,11 @@ mod tests {
         Times::of(&[&of_nanoseconds(&[nanos; 10]).unwrap()])
     }
 
-    fn system(domains: u32, first: f64, all: f64, memory: f64, kill: u64) -> SystemResult {
+    fn death(end: Fault, alone: u64, among: u64) -> DeathResult {
+        DeathResult { end, domains: MANY, alone: times(alone), among: times(among) }
+    }
+
+    fn system(domains: u32, first: f64, all: f64, memory: f64) -> SystemResult {
         SystemResult {
             domains,
             first: Range::of([first]),
@@ -73,7 +92,7 @@ mod tests {
             phases: None,
             memory: Range::of([memory]),
             host_memory: Range::of([memory * 2.0]),
-            kills: times(kill),
+            kills: None,
             failures: Vec::new(),
         }
     }
@@ -86,17 +105,19 @@ mod tests {
             starts: times(1_000_000),
             failures: Vec::new(),
         };
-        let alone = system(1, 1.4e6, 1.4e6, 9e9, 100_000);
-        let many = system(MANY, 1e9, 2.9e9, f64::from(700 << 10), 130_000);
-        let bars = judge(&[alone, many], &[process]);
+        let alone = system(1, 1.4e6, 1.4e6, 9e9);
+        let many = system(MANY, 1e9, 2.9e9, f64::from(700 << 10));
+        let deaths =
+            [death(Fault::Kill, 100_000, 130_000), death(Fault::PageFault, 100_000, 110_000)];
+        let bars = judge(&[alone, many], &deaths, &[process]);
         let verdicts: Vec<_> = bars.iter().map(|bar| bar.verdict).collect();
         use Verdict::{GoalMet, Missed};
-        assert_eq!(verdicts, [GoalMet, GoalMet, GoalMet, Missed, Missed]);
+        assert_eq!(verdicts, [GoalMet, GoalMet, GoalMet, Missed, Missed, GoalMet]);
     }
 
     #[test]
     fn nothing_is_judged_that_was_not_measured() {
-        let bars = judge(&[system(10, 1.0, 1.0, 1.0, 1)], &[]);
+        let bars = judge(&[system(10, 1.0, 1.0, 1.0)], &[], &[]);
         assert!(bars.iter().all(|bar| bar.verdict == Verdict::NotMeasured));
     }
 }

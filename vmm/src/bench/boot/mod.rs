@@ -3,6 +3,7 @@
 //! | module | owns |
 //! |---|---|
 //! | `system` | a system of so many domains, started in this process |
+//! | `deaths` | what it costs that one domain ends, alone and among many |
 //! | `command` | `vmm run`, started as a process |
 //! | `bars` | what is asked of starts |
 //! | [`report`] | the whole result |
@@ -11,6 +12,7 @@
 
 mod bars;
 mod command;
+mod deaths;
 pub mod report;
 mod system;
 
@@ -19,7 +21,8 @@ use std::path::{Path, PathBuf};
 use super::placement::{Placement, probe};
 use super::restart::Step;
 use super::restart::peer::{Peers, Process};
-use report::{Found, Report, SystemResult};
+use deaths::Deaths;
+use report::{DeathResult, Found, Report, SystemResult};
 use system::Start;
 
 /// Starts of each kind of process in a round, and of `vmm run`.
@@ -55,7 +58,11 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Step)) -> Report {
     let processes = if plan.peers.is_some() { &Process::ALL[..] } else { &[] };
     let program = plan.peers.as_deref().unwrap_or(Path::new(""));
     let mut peers = Peers::of(program, processes);
-    let each = plan.domains.len() + processes.len() + usize::from(plan.vmm.is_some());
+    let many = plan.domains.iter().copied().max().filter(|&domains| domains > 1);
+    let each = plan.domains.len()
+        + processes.len()
+        + usize::from(plan.vmm.is_some())
+        + usize::from(many.is_some());
     let (mut done, total) = (0, each as u64 * u64::from(plan.rounds));
     let mut step = |what: String| {
         watch(Step { done, total, what });
@@ -63,6 +70,7 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Step)) -> Report {
     };
     let mut sizes: Vec<Size> = plan.domains.iter().map(|_| Size::default()).collect();
     let (mut command, mut placements, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+    let mut rounds_of_deaths: Vec<Deaths> = Vec::new();
     for _ in 0..plan.rounds {
         let before = probe();
         for (&domains, size) in plan.domains.iter().zip(&mut sizes) {
@@ -70,6 +78,13 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Step)) -> Report {
             match system::start(&plan.images, domains, plan.kills) {
                 Ok(start) => size.starts.push(start),
                 Err(error) => size.failures.push(error.to_string()),
+            }
+        }
+        if let Some(many) = many {
+            step(format!("one domain's end, alone and among {many}"));
+            match deaths::measure(&plan.images, many, plan.kills) {
+                Ok(deaths) => rounds_of_deaths.push(deaths),
+                Err(error) => failures.push(error.to_string()),
             }
         }
         peers.round(PROCESSES, &mut |process| step(process.to_string()));
@@ -92,5 +107,6 @@ pub fn run(plan: &Plan, watch: &mut dyn FnMut(Step)) -> Report {
             SystemResult::of(domains, &starts, failures)
         });
     let (rounds, systems, peers) = (plan.rounds, systems.collect(), peers.results());
-    Report::new(Found { rounds, placements, systems, command, peers, failures })
+    let deaths = many.map_or(Vec::new(), |many| DeathResult::of(many, &rounds_of_deaths));
+    Report::new(Found { rounds, placements, systems, deaths, command, peers, failures })
 }

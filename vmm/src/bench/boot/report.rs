@@ -6,11 +6,13 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use super::bars;
+use super::deaths::{Deaths, ENDS};
 use super::system::{Phases as Measured, Start};
 use crate::bench::choice;
 use crate::bench::host::Host;
 use crate::bench::placement::{Class, Placement};
 use crate::bench::restart::bars::Bar;
+use crate::bench::restart::case::Fault;
 use crate::bench::restart::peer::{PeerResult, of_nanoseconds};
 use crate::bench::statistics::{Range, Times};
 
@@ -25,6 +27,8 @@ pub struct Report {
     pub classes: BTreeMap<Class, usize>,
     /// Systems, by their number of domains.
     pub systems: Vec<SystemResult>,
+    /// One domain's end, alone and among many, in turns.
+    pub deaths: Vec<DeathResult>,
     /// From the start of `vmm run` until kv has answered through its gateway, in nanoseconds.
     pub command: Option<Range>,
     /// Processes that were started.
@@ -54,6 +58,42 @@ pub struct SystemResult {
     pub kills: Option<Times>,
     /// Why starts failed.
     pub failures: Vec<String>,
+}
+
+/// What it costs that one domain ends: from before its end until its next reply, in nanoseconds.
+#[derive(Clone, Debug, Serialize)]
+pub struct DeathResult {
+    /// How it ended.
+    pub end: Fault,
+    /// How many domains the larger system has.
+    pub domains: u32,
+    /// In a system of its own.
+    pub alone: Option<Times>,
+    /// In the larger one.
+    pub among: Option<Times>,
+}
+
+impl DeathResult {
+    /// Of some rounds.
+    pub(super) fn of(domains: u32, rounds: &[Deaths]) -> Vec<Self> {
+        let times = |of_round: &dyn Fn(&Deaths) -> Option<Histogram<u64>>| {
+            let each: Vec<_> = rounds.iter().filter_map(of_round).collect();
+            Times::of(&each.iter().collect::<Vec<_>>())
+        };
+        let result = |(place, end): (usize, Fault)| Self {
+            end,
+            domains,
+            alone: times(&|deaths| of_nanoseconds(&deaths.alone[place])),
+            among: times(&|deaths| of_nanoseconds(&deaths.among[place])),
+        };
+        ENDS.into_iter().enumerate().map(result).collect()
+    }
+
+    /// How many times as long as alone it takes among others: of all rounds together.
+    pub(super) fn ratio(&self) -> Option<f64> {
+        let p50 = |times: &Option<Times>| Some(times.as_ref()?.histogram.value_at_quantile(0.5));
+        Some(p50(&self.among)? as f64 / p50(&self.alone)? as f64)
+    }
 }
 
 /// Medians of the parts of a start, in nanoseconds.
@@ -129,6 +169,7 @@ pub(super) struct Found {
     pub(super) rounds: u32,
     pub(super) placements: Vec<Placement>,
     pub(super) systems: Vec<SystemResult>,
+    pub(super) deaths: Vec<DeathResult>,
     pub(super) command: Vec<u64>,
     pub(super) peers: Vec<PeerResult>,
     pub(super) failures: Vec<String>,
@@ -137,14 +178,15 @@ pub(super) struct Found {
 impl Report {
     /// Makes a report of what was found.
     pub(super) fn new(found: Found) -> Self {
-        let Found { rounds, placements, systems, command, peers, failures } = found;
+        let Found { rounds, placements, systems, deaths, command, peers, failures } = found;
         Self {
             host: Host::read(),
             rounds,
             classes: choice::count(&placements),
             command: Range::of(command.into_iter().map(|time| time as f64)),
-            bars: bars::judge(&systems, &peers),
+            bars: bars::judge(&systems, &deaths, &peers),
             systems,
+            deaths,
             peers,
             failures,
         }

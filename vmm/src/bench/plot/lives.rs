@@ -7,11 +7,11 @@ use super::axes::Axis;
 use super::frame::Frame;
 use super::lines::{self, Line};
 use super::palette::{Look, look};
-use super::spans::{self, Span};
-use super::{Picture, PlotError, drawn, files, frame, prepare};
+use super::rows::{Rows, TIMES, foot};
+use super::spans::Span;
+use super::{Picture, PlotError, drawn, frame, write_all};
 use crate::bench::boot::report::Report as Starts;
 use crate::bench::form;
-use crate::bench::host::Host;
 use crate::bench::restart::case::Server;
 use crate::bench::restart::peer::PeerResult;
 use crate::bench::restart::report::Report as Restarts;
@@ -19,9 +19,6 @@ use crate::bench::restart::wire::Program;
 use crate::bench::statistics::{Range, Times};
 use crate::bench::storm::report::Report as Storm;
 
-const WIDTH: u32 = 1100;
-/// Room for the names of cases.
-const NAMES: u32 = 370;
 /// The size of a picture of lines.
 const LINES: (u32, u32) = (1000, 600);
 
@@ -39,10 +36,11 @@ pub fn restarts(report: &Restarts, directory: &Path) -> Result<Vec<PathBuf>, Plo
         .iter()
         .filter_map(|peer| span(peer.process.to_string(), look_of(peer), peer.restarts.as_ref()));
     let mut spans: Vec<Span> = ours.chain(peers).collect();
-    spans.sort_by(|a, b| a.p50.total_cmp(&b.p50));
+    spans.sort_by(|a, b| a.ends[0].total_cmp(&b.ends[0]));
     let rounds = report.rounds;
     let title = "From a crash to the next reply: p50 to p99";
-    write([span_picture("restart", title, &spans, foot(&report.host, rounds))?], directory)
+    let picture = Rows { name: "restart", title, foot: foot(&report.host, rounds), ..TIMES };
+    write_all([picture.draw(&spans)?], directory)
 }
 
 /// Draws restarts in a storm of kills; returns the files.
@@ -64,7 +62,8 @@ pub fn storm(report: &Storm, directory: &Path) -> Result<Vec<PathBuf>, PlotError
     });
     let title =
         format!("{} kills a second, under load: p50 to p99{share}", report.kills_per_second);
-    write([span_picture("storm", &title, &spans, foot(&report.host, report.rounds))?], directory)
+    let foot = foot(&report.host, report.rounds);
+    write_all([Rows { name: "storm", title: &title, foot, ..TIMES }.draw(&spans)?], directory)
 }
 
 /// Draws starts; returns the files.
@@ -72,25 +71,13 @@ pub fn storm(report: &Storm, directory: &Path) -> Result<Vec<PathBuf>, PlotError
 /// # Errors
 /// If the picture cannot be drawn or written.
 pub fn starts(report: &Starts, directory: &Path) -> Result<Vec<PathBuf>, PlotError> {
-    write([line_picture(report)?], directory)
-}
-
-fn write<const N: usize>(
-    pictures: [Option<Picture>; N],
-    directory: &Path,
-) -> Result<Vec<PathBuf>, PlotError> {
-    prepare(directory)?;
-    let mut all = Vec::new();
-    for picture in pictures.into_iter().flatten() {
-        all.extend(files::write(&picture, directory)?);
-    }
-    Ok(all)
+    write_all([line_picture(report)?], directory)
 }
 
 fn span(name: String, look: Look, times: Option<&Times>) -> Option<Span> {
     let times = times?;
     let at = |quantile| times.histogram.value_at_quantile(quantile) as f64;
-    Some(Span { name, look, p50: at(0.5), p99: at(0.99) })
+    Some(Span { name, look, ends: [at(0.5), at(0.99)] })
 }
 
 /// Processes look like relatives of each other.
@@ -100,42 +87,6 @@ fn look_of(peer: &PeerResult) -> Look {
         Program::Static => "crossbeam",
         Program::Tiny => "unix-stream",
     })
-}
-
-fn foot(host: &Host, rounds: u32) -> String {
-    let told = [
-        Some(format!("vmm {}", host.version)),
-        host.kernel.as_ref().map(|kernel| format!("Linux {kernel}")),
-        host.processor.clone(),
-        Some(format!("{rounds} {}", if rounds == 1 { "round" } else { "rounds" })),
-    ];
-    told.into_iter().flatten().collect::<Vec<_>>().join("  ·  ")
-}
-
-fn span_picture(
-    name: &'static str,
-    title: &str,
-    spans: &[Span],
-    foot: String,
-) -> Result<Option<Picture>, PlotError> {
-    frame::load_font()?;
-    let values = spans.iter().flat_map(|span| [span.p50, span.p99]);
-    let scale = "time, logarithmic: all rounds";
-    let Some(mut x) = Axis::logarithmic(scale, values, form::time) else { return Ok(None) };
-    // The figures beside the points need room that the values alone do not.
-    let room = (x.range.end - x.range.start) * 0.09;
-    x.range = x.range.start - room..x.range.end + room;
-    let names: Vec<String> = spans.iter().map(|span| span.name.clone()).collect();
-    let frame = Frame {
-        title,
-        foot,
-        x: &x,
-        y: &Axis::rows(&names),
-        left: NAMES,
-        size: (WIDTH, spans::height(spans.len())),
-        legend: Vec::new(),
-    };
-    drawn(name, spans::draw(&frame, spans))
 }
 
 fn line_picture(report: &Starts) -> Result<Option<Picture>, PlotError> {
@@ -189,6 +140,7 @@ fn domains(system: &crate::bench::boot::report::SystemResult) -> u32 {
 mod tests {
     use super::*;
     use crate::bench::boot::report::SystemResult;
+    use crate::bench::host::Host;
     use crate::bench::restart::bars::Bar;
     use crate::bench::restart::case::{Beginning, Case, Fault};
     use crate::bench::restart::peer::{Process, of_nanoseconds};
@@ -249,6 +201,7 @@ mod tests {
             classes: BTreeMap::new(),
             systems: vec![system(1), system(1000)],
             command: None,
+            deaths: Vec::new(),
             peers: peers(),
             failures: Vec::new(),
             bars,

@@ -7,7 +7,10 @@
 //! | `frame` | a chart without its data: title, axes, grid, legend, foot |
 //! | `point` | one point, in the shape of its subject |
 //! | `lines` | charts of lines |
-//! | `spans` | charts of rows, each from a p50 to a p99 |
+//! | `spans` | charts of rows, each from one figure to another |
+//! | `rows` | pictures of one such chart |
+//! | [`kv`] | what is shown of kv beside redis-server |
+//! | [`recovery`] | what is shown of recoveries |
 //! | `trips` | what is shown of times |
 //! | `flows` | what is shown of rates |
 //! | `files` | SVG to PNG, both into files |
@@ -18,10 +21,13 @@ mod axes;
 mod files;
 mod flows;
 mod frame;
+pub mod kv;
 mod lines;
 pub mod lives;
 mod palette;
 mod point;
+pub mod recovery;
+mod rows;
 mod spans;
 mod trips;
 
@@ -100,6 +106,19 @@ pub fn write(report: &Report, directory: &Path) -> Result<Vec<PathBuf>, PlotErro
         files.extend(files::write(&picture, directory)?);
     }
     Ok(files)
+}
+
+/// Writes those that there are.
+fn write_all<const N: usize>(
+    pictures: [Option<Picture>; N],
+    directory: &Path,
+) -> Result<Vec<PathBuf>, PlotError> {
+    prepare(directory)?;
+    let mut all = Vec::new();
+    for picture in pictures.into_iter().flatten() {
+        all.extend(files::write(&picture, directory)?);
+    }
+    Ok(all)
 }
 
 fn pictures(report: &Report) -> Result<Vec<Picture>, PlotError> {

@@ -5,7 +5,8 @@ use super::files::foot;
 use super::frame::Frame;
 use super::lines::{self, Line};
 use super::palette::look;
-use super::spans::{self, Span};
+use super::rows::{Rows, TIMES};
+use super::spans::Span;
 use super::{Picture, PlotError, drawn};
 use crate::bench::form;
 use crate::bench::report::{CaseResult, Report};
@@ -38,23 +39,9 @@ fn span_picture(
     report: &Report,
     spans: Vec<Span>,
 ) -> Result<Option<Picture>, PlotError> {
-    let values = spans.iter().flat_map(|span| [span.p50, span.p99]);
     let scale = "time, logarithmic: lowest round of p50 and of p99";
-    let Some(mut x) = Axis::logarithmic(scale, values, form::time) else { return Ok(None) };
-    // The figures beside the points need room that the values alone do not.
-    let room = (x.range.end - x.range.start) * 0.09;
-    x.range = x.range.start - room..x.range.end + room;
-    let names: Vec<String> = spans.iter().map(|span| span.name.clone()).collect();
-    let frame = Frame {
-        title,
-        foot: foot(report),
-        x: &x,
-        y: &Axis::rows(&names),
-        left: 250,
-        size: (WIDTH, spans::height(spans.len())),
-        legend: Vec::new(),
-    };
-    drawn(name, spans::draw(&frame, &spans))
+    let rows = Rows { name, title, foot: foot(report), scale, width: WIDTH, names: 250, ..TIMES };
+    rows.draw(&spans)
 }
 
 /// One row for each way in which a subject was timed, the fastest first.
@@ -63,11 +50,10 @@ fn spans_of(report: &Report, meant: impl Fn(&Case) -> bool) -> Vec<Span> {
         .map(|(result, times)| Span {
             name: name(&result.case),
             look: look(&result.case.subject),
-            p50: times.p50.lowest,
-            p99: times.p99.lowest,
+            ends: [times.p50.lowest, times.p99.lowest],
         })
         .collect();
-    spans.sort_by(|a, b| a.p50.total_cmp(&b.p50));
+    spans.sort_by(|a, b| a.ends[0].total_cmp(&b.ends[0]));
     spans
 }
 

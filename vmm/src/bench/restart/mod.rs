@@ -35,7 +35,7 @@ pub(super) mod echo;
 mod kv;
 pub mod peer;
 pub mod report;
-mod rig;
+pub(super) mod rig;
 pub(super) mod system;
 mod thread;
 mod trial;

@@ -157,7 +157,7 @@ impl Report {
             turns,
             classes: choice::count(&placements),
             hardware: Estimate::of(&cases, &exits),
-            bars: bars::judge(&cases, &peers, &exits),
+            bars: bars::judge(&cases, &peers, &exits, exit_cost),
             cases,
             peers,
             exits,

@@ -21,7 +21,7 @@ use crate::journal::EventKind;
 /// The least age at which an incarnation may fault without being taken for one in a crash loop,
 /// which the supervisor answers in another way (50 ms), and something for the difference between
 /// its clock and this one.
-pub(super) const AGE: Duration = Duration::from_millis(60);
+pub(in crate::bench) const AGE: Duration = Duration::from_millis(60);
 
 /// A case that failed this often is not tried again.
 const FAILURES_MAX: usize = 2;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Subcommand;
 
 use super::super::bench::{named, size};
+use crate::bench::kv::case::{Operation, Subject};
 use crate::bench::placement::Class;
 use crate::bench::restart::case::{Beginning, Fault};
 use crate::bench::wire::{Suite, Wait};
@@ -29,6 +30,12 @@ pub(in crate::cli) enum Benchmark {
     /// Measure a storm of kills: what becomes of throughput, and of every request
     #[command(long_about = STORM_ABOUT, after_long_help = STORM_EXAMPLES)]
     Storm(StormArgs),
+    /// Measure kv, volatile and durable, beside redis-server: throughput and latency
+    #[command(long_about = KV_ABOUT, after_long_help = KV_EXAMPLES)]
+    Kv(KvArgs),
+    /// Measure what it takes to get back what was kept: kv after a crash, a store with a long log
+    #[command(long_about = RECOVERY_ABOUT, after_long_help = RECOVERY_EXAMPLES)]
+    Recovery(RecoveryArgs),
 }
 
 const RESTART_ABOUT: &str = "\
@@ -56,7 +63,8 @@ const BOOT_ABOUT: &str = "\
 Measure cold starts: from nothing to the first reply of every domain.
 
 Systems of 1, 10, 100 and 1,000 domains are started, each domain is called once, and one of them is \
-killed; beside them processes are started until their first reply.
+killed; one domain's end is measured alone and among the most, in turns. Beside them processes are \
+started until their first reply.
 
 A bar that is missed does not make the command fail, unless --strict is given.";
 
@@ -177,6 +185,132 @@ pub(in crate::cli) struct StormArgs {
     /// Have so many requests of each connection under way
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=500))]
     pub(in crate::cli) depth: u32,
+    #[command(flatten)]
+    pub(in crate::cli) outlet: OutletArgs,
+}
+
+const KV_ABOUT: &str = "\
+Measure kv, volatile and durable, beside redis-server: throughput and latency.
+
+Systems of this command's own run kv alone, and kv with a store, where a change is on disk when it is \
+answered; beside them redis-server runs without persistence, and with an append-only file that it \
+flushes once a second, or before it answers. All run all the time, and are asked in turns. The load is \
+one thread with many connections, as redis-benchmark is: each sends its requests together, and the next \
+ones when all have their replies. Every reply is checked: a value names its key.
+
+Throughput is compared round by round. What is on disk goes into directories below --directory, which \
+must not be in memory; nothing is left there. A bar that is missed does not make the command fail, \
+unless --strict is given.";
+
+const KV_EXAMPLES: &str = "\
+Examples:
+  Everything, with pictures:
+    vmm bench kv --images target/images --plot plots
+
+  What durability costs, on another disk:
+    vmm bench kv --images target/images --subject kv,kv-durable --operation set --directory /mnt/disk
+
+  The ratios, for a script:
+    vmm bench kv --images target/images --seconds 2 --rounds 2 --json | jq '.ratios'";
+
+/// Servers, as reports and filters name them.
+pub(in crate::cli) const SUBJECTS: &[&str] =
+    &["kv", "kv-durable", "redis", "redis-everysec", "redis-always"];
+/// What is asked of them, likewise.
+pub(in crate::cli) const OPERATIONS: &[&str] = &["set", "get"];
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct KvArgs {
+    /// Directory of the images of Atoll's own servers kv and store
+    #[arg(long, value_name = "DIR", env = "ATOLL_IMAGES")]
+    pub(in crate::cli) images: PathBuf,
+    /// The program redis-server, if it is not that on the PATH
+    #[arg(long, value_name = "PROGRAM", default_value = "redis-server")]
+    pub(in crate::cli) redis_server: PathBuf,
+    /// Put what is to be durable below this directory
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(in crate::cli) directory: PathBuf,
+    /// Measure each server at each task for so many seconds in all
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(in crate::cli) seconds: u32,
+    /// Divide that into so many rounds
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(in crate::cli) rounds: u32,
+    /// Only these servers
+    #[arg(long = "subject", value_name = "SERVER", value_delimiter = ',', value_parser = named::<Subject>(SUBJECTS))]
+    pub(in crate::cli) subjects: Vec<Subject>,
+    /// Only these commands
+    #[arg(long = "operation", value_name = "COMMAND", value_delimiter = ',', value_parser = named::<Operation>(OPERATIONS))]
+    pub(in crate::cli) operations: Vec<Operation>,
+    /// Have so many requests of each connection under way
+    #[arg(long = "depth", value_name = "N", value_delimiter = ',', default_values_t = [16, 1], value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(in crate::cli) depths: Vec<u32>,
+    /// Load each server through so many connections; bars are held against 50
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(in crate::cli) connections: u32,
+    /// Store so many keys, and ask for any of them
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(in crate::cli) keys: u32,
+    /// Bytes of each value
+    #[arg(long, value_name = "BYTES", default_value = "64", value_parser = value_size)]
+    pub(in crate::cli) size: usize,
+    #[command(flatten)]
+    pub(in crate::cli) outlet: OutletArgs,
+}
+
+/// The longest value that is stored.
+const VALUE_MAX: usize = 1 << 20;
+
+fn value_size(text: &str) -> Result<usize, String> {
+    match size(text)? {
+        bytes @ 1..=VALUE_MAX => Ok(bytes),
+        _ => Err("a value has 1 byte to 1Mi".to_owned()),
+    }
+}
+
+const RECOVERY_ABOUT: &str = "\
+Measure what it takes to get back what was kept.
+
+Two kv with the same data are crashed in turns, each until it answers with a value that it had: one has \
+its data in memory that a restart keeps, the other loads it from its store. And the log of a store is \
+written once, its system killed, and started again; the time in which the store reads its log is held \
+against a sequential read of as much of the same file, each with the file in the host's memory and \
+without.
+
+What is on disk goes into directories below --directory, which must not be in memory; nothing is left \
+there. A bar that is missed does not make the command fail, unless --strict is given.";
+
+const RECOVERY_EXAMPLES: &str = "\
+Examples:
+  What bars are held against:
+    vmm bench recovery --images target/images
+
+  A shorter log, once:
+    vmm bench recovery --images target/images --log-size 64 --rounds 1";
+
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct RecoveryArgs {
+    /// Directory of the images of Atoll's own servers kv and store
+    #[arg(long, value_name = "DIR", env = "ATOLL_IMAGES")]
+    pub(in crate::cli) images: PathBuf,
+    /// Put what is to be durable below this directory
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(in crate::cli) directory: PathBuf,
+    /// Measure everything so many times
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(in crate::cli) rounds: u32,
+    /// Crash each kv so many times in a round
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(in crate::cli) turns: u32,
+    /// Memory that a restart of kv keeps, in MiB; the bar is held against 64
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub(in crate::cli) state_size: u64,
+    /// The length of the log, in MiB; bars are held against 1024
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(32..=65_536))]
+    pub(in crate::cli) log_size: u64,
+    /// Bytes of each value
+    #[arg(long, value_name = "BYTES", default_value = "1Ki", value_parser = value_size)]
+    pub(in crate::cli) size: usize,
     #[command(flatten)]
     pub(in crate::cli) outlet: OutletArgs,
 }

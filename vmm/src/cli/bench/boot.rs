@@ -4,7 +4,7 @@ use std::env;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::bench::boot::report::{Report, SystemResult};
+use crate::bench::boot::report::{DeathResult, Report, SystemResult};
 use crate::bench::boot::{Plan, run};
 use crate::bench::form;
 use crate::bench::plot::{self, PlotError};
@@ -67,6 +67,7 @@ fn print(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     print_systems(report, out)?;
     writeln!(out, "\n{head}where it goes until the first reply{head:#}  {dim}medians{dim:#}")?;
     print_phases(&report.systems, out)?;
+    print_deaths(&report.deaths, out)?;
     let systems = report
         .systems
         .iter()
@@ -108,6 +109,37 @@ fn print_systems(report: &Report, out: &mut dyn Write) -> io::Result<()> {
     other("`vmm run` as a process, kv".to_owned(), report.command);
     for peer in &report.peers {
         other(peer.process.to_string(), peer.starts.as_ref().map(|times| times.p50));
+    }
+    table.print("", out)
+}
+
+const DEATHS: [(&str, Align); 6] = [
+    ("END", Align::Left),
+    ("DOMAINS", Align::Right),
+    ("LOWEST", Align::Right),
+    ("MEDIAN", Align::Right),
+    ("HIGHEST", Align::Right),
+    ("COUNT", Align::Right),
+];
+
+fn print_deaths(deaths: &[DeathResult], out: &mut dyn Write) -> io::Result<()> {
+    if deaths.is_empty() {
+        return Ok(());
+    }
+    let (head, dim) = (style::HEAD, style::DIM);
+    writeln!(
+        out,
+        "\n{head}one domain's end to its next reply, alone and among others{head:#}  {dim}p50: \
+         lowest, median, highest round{dim:#}"
+    )?;
+    let mut table = Table::new(&DEATHS);
+    for DeathResult { end, domains, alone, among } in deaths {
+        for (domains, times) in [(&1, alone), (domains, among)] {
+            let mut row = vec![cell(end), cell(domains)];
+            row.extend(spread(times.as_ref().map(|times| times.p50)));
+            row.push(cell(times.as_ref().map_or(NONE.to_owned(), |times| times.count.to_string())));
+            table.row(row);
+        }
     }
     table.print("", out)
 }

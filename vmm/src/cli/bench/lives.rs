@@ -1,5 +1,5 @@
-//! What `bench restart`, `bench boot` and `bench storm` have in common: their course, and what they
-//! print alike.
+//! What `bench restart`, `boot`, `storm`, `kv` and `recovery` have in common: their course, and what
+//! they print alike.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -15,12 +15,13 @@ use crate::bench::plot::{self, PlotError};
 use crate::bench::progress::Progress;
 use crate::bench::restart::Step;
 use crate::bench::restart::bars::Bar;
+use crate::bench::statistics::Range;
 use crate::exit_code::ExitCode;
 
 use super::super::args::OutletArgs;
 use super::super::error::CliError;
 use super::super::style;
-use super::super::table::{Align, Table, cell, styled};
+use super::super::table::{Align, Cell, Table, cell, styled};
 
 /// Stands for what is not there.
 pub(super) const NONE: &str = "-";
@@ -99,6 +100,12 @@ pub(super) fn print_failures<'a>(
     others.iter().try_for_each(|reason| writeln!(out, "{red}failed{red:#}: {reason}"))
 }
 
+/// The three figures of a range, or what stands for them.
+pub(super) fn spread(range: Option<Range>, told: fn(f64) -> String) -> [Cell; 3] {
+    let each = range.map(|range| [range.lowest, range.median, range.highest].map(told));
+    each.unwrap_or_else(|| [0; 3].map(|_| NONE.to_owned())).map(cell)
+}
+
 const BARS: [(&str, Align); 5] = [
     ("BAR", Align::Left),
     ("AGAINST", Align::Left),
@@ -114,6 +121,7 @@ pub(super) fn print_bars(bars: &[Bar], out: &mut dyn Write) -> io::Result<()> {
     for bar in bars {
         let side = if bar.side == Side::AtMost { "<=" } else { ">=" };
         let (verdict, look) = match bar.verdict {
+            Verdict::GoalMet if bar.goal.is_some() => ("goal met", style::GOOD),
             Verdict::GoalMet | Verdict::MustMet => ("met", style::GOOD),
             Verdict::Missed => ("missed", style::ERROR),
             Verdict::NotMeasured | Verdict::NotMeasuredHere => ("not measured", style::DIM),
@@ -121,10 +129,15 @@ pub(super) fn print_bars(bars: &[Bar], out: &mut dyn Write) -> io::Result<()> {
         table.row(vec![
             cell(&bar.what),
             cell(&bar.reference),
-            cell(format!("{side} {}", form::three_digits(bar.must))),
+            cell(format!("{side} {}{}", form::three_digits(bar.must), goal(bar))),
             styled(bar.figure.map_or(NONE.to_owned(), form::three_digits), look),
             styled(verdict, look),
         ]);
     }
     table.print("", out)
+}
+
+/// What is asked for besides what must be, in brackets.
+fn goal(bar: &Bar) -> String {
+    bar.goal.map_or(String::new(), |goal| format!(" ({})", form::three_digits(goal)))
 }

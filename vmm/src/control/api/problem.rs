@@ -15,6 +15,8 @@ pub enum ProblemKind {
     LetterNotWhole,
     /// The domain is in a state that does not allow the operation (409).
     WrongState,
+    /// The domain has no state region (409).
+    NoState,
     /// The state of a domain could not be read or copied (500).
     NoCore,
     /// There can be no snapshot (409).

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{DomainStatus, FaultReport};
+use super::{DiskReport, DomainStatus, FaultReport};
 
 /// Everything about one domain.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -15,6 +15,9 @@ pub struct DomainReport {
     pub status: DomainStatus,
     /// Content hash of its image, in hexadecimal.
     pub image_hash: String,
+    /// What it keeps when it is restarted, if the manifest gives it a state region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state_region: Option<StateReport>,
     /// Why its last faulted incarnation ended.
     pub last_fault: Option<FaultReport>,
     /// Exits of its vCPUs to the VMM, by reason, over all incarnations.
@@ -23,6 +26,18 @@ pub struct DomainReport {
     pub channels: Vec<ChannelReport>,
     /// Gateways that lead to it.
     pub gateways: Vec<GatewayReport>,
+    /// Disks that it has.
+    #[serde(default)]
+    pub disks: Vec<DiskReport>,
+}
+
+/// A state region.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct StateReport {
+    /// Its size.
+    pub bytes: u64,
+    /// How much of it has host memory behind it.
+    pub populated_bytes: u64,
 }
 
 /// Which end of a channel a domain is.

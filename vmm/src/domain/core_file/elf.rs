@@ -4,7 +4,7 @@ use atoll_image::Rights;
 use atoll_ipc::abi::layout::PAGE;
 
 use super::notes::{self, Names, Standing};
-use super::pages::{self, Load};
+use super::pages::{self, Load, Source};
 use super::{Blueprint, CoreError};
 use crate::machine::MachineError;
 use crate::machine::memory::DomainMemory;
@@ -28,7 +28,8 @@ pub fn write(
     blueprint: &Blueprint,
 ) -> Result<Vec<u8>, CoreError> {
     let notes = notes::write(names, standing);
-    let loads = pages::loads(memory, blueprint)?;
+    let source = Source::of(memory, blueprint);
+    let loads = pages::loads(&source, blueprint)?;
     let mut file = headers(&loads, notes.len() as u64);
     let stored: u64 = loads.iter().map(length).sum();
     let length = memory_offset(loads.len(), notes.len() as u64) + stored;
@@ -37,11 +38,11 @@ pub fn write(
         .ok_or(CoreError::NoMemory { bytes: length })?;
     file.extend(notes);
     file.resize((length - stored) as usize, 0);
-    loads.iter().try_for_each(|load| copy(&mut file, memory, load))?;
+    loads.iter().try_for_each(|load| copy(&mut file, &source, load))?;
     Ok(file)
 }
 
-fn copy(file: &mut Vec<u8>, memory: &DomainMemory, load: &Load) -> Result<(), MachineError> {
+fn copy(file: &mut Vec<u8>, memory: &Source<'_>, load: &Load) -> Result<(), MachineError> {
     let start = file.len();
     file.resize(start + length(load) as usize, 0);
     memory.read(load.stored.start, &mut file[start..])

@@ -1,15 +1,17 @@
 //! Which of a domain's memory a core file stores.
 //!
 //! Only what ring 3 can reach, and of that only pages that hold something: a domain may have
-//! gigabytes that it never touched. Channels are memory of two domains, and in no core file.
+//! gigabytes that it never touched. The state region is stored like the heap. Channels are memory of
+//! two domains, and in no core file.
 
 use std::ops::Range;
 
 use atoll_image::Rights;
-use atoll_ipc::abi::layout::{BOOT, BOOT_SIZE, PAGE};
+use atoll_ipc::abi::layout::{BOOT, BOOT_SIZE, PAGE, STATE};
 
 use super::super::blueprint::Blueprint;
 use crate::machine::MachineError;
+use crate::machine::kept::KeptMemory;
 use crate::machine::memory::DomainMemory;
 
 /// Most stretches that are stored apart. A debugger looks through all of them at each access, and
@@ -37,8 +39,38 @@ struct Region {
     rights: Rights,
 }
 
+/// Where a domain's bytes come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Source<'m> {
+    memory: &'m DomainMemory,
+    kept: Option<&'m KeptMemory>,
+}
+
+impl<'m> Source<'m> {
+    /// All of a domain's memory.
+    pub fn of(memory: &'m DomainMemory, blueprint: &'m Blueprint) -> Self {
+        Self { memory, kept: blueprint.state.as_deref() }
+    }
+
+    /// Fills `bytes` from an address on.
+    pub fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), MachineError> {
+        match self.kept {
+            Some(kept) if address >= STATE => kept.read(address - STATE, bytes),
+            _ => self.memory.read(address, bytes),
+        }
+    }
+
+    /// Where there is memory at all, by ascending address.
+    fn populated(&self) -> Result<Vec<Range<u64>>, MachineError> {
+        let mut populated = self.memory.populated()?;
+        let kept = self.kept.map_or(Ok(Vec::new()), KeptMemory::populated)?;
+        populated.extend(kept.iter().map(|range| STATE + range.start..STATE + range.end));
+        Ok(populated)
+    }
+}
+
 /// The stretches of a domain that stands still, by ascending address.
-pub fn loads(memory: &DomainMemory, blueprint: &Blueprint) -> Result<Vec<Load>, MachineError> {
+pub fn loads(memory: &Source<'_>, blueprint: &Blueprint) -> Result<Vec<Load>, MachineError> {
     let regions = regions(blueprint);
     let populated = memory.populated()?;
     let mut filled = Vec::with_capacity(regions.len());
@@ -69,12 +101,14 @@ fn regions(blueprint: &Blueprint) -> Vec<Region> {
     let stacks = (0..plan.vcpus).map(|vcpu| plan.stack(vcpu)..plan.stack_top(vcpu));
     regions.extend(stacks.map(|stack| plain(stack, Rights::ReadWrite)));
     regions.push(plain(plan.heap()..plan.heap_end(), Rights::ReadWrite));
+    let kept = blueprint.state.iter().map(|state| STATE..STATE + state.size());
+    regions.extend(kept.map(|kept| plain(kept, Rights::ReadWrite)));
     regions
 }
 
 /// What of a region is stored, as ranges that do not touch.
 fn filled_of(
-    memory: &DomainMemory,
+    memory: &Source<'_>,
     region: &Region,
     populated: &[Range<u64>],
 ) -> Result<Vec<Range<u64>>, MachineError> {
@@ -168,8 +202,24 @@ mod tests {
         let memory = DomainMemory::build(1 << 16, |_| Ok(())).unwrap();
         memory.write(0x5008, &[1]).unwrap();
         memory.write(0x7000, &[0]).unwrap();
-        let populated = memory.populated().unwrap();
-        let filled = filled_of(&memory, &region(0x3000), &populated).unwrap();
+        let source = Source { memory: &memory, kept: None };
+        let populated = source.populated().unwrap();
+        let filled = filled_of(&source, &region(0x3000), &populated).unwrap();
         assert_eq!(filled, [0x1000..0x3000, 0x5000..0x6000]);
+    }
+
+    #[test]
+    fn a_state_region_is_stored_like_a_heap() {
+        let memory = DomainMemory::build(1 << 16, |_| Ok(())).unwrap();
+        let kept = KeptMemory::new(1 << 16).unwrap();
+        kept.write(0x2ff8, &[7; 16]).unwrap();
+        let source = Source { memory: &memory, kept: Some(&kept) };
+        let range = STATE..STATE + kept.size();
+        let region = Region { image_end: range.start, range, rights: Rights::ReadWrite };
+        let filled = filled_of(&source, &region, &source.populated().unwrap()).unwrap();
+        assert_eq!(filled, std::slice::from_ref(&(STATE + 0x2000..STATE + 0x4000)));
+        let mut bytes = [0; 2];
+        source.read(STATE + 0x2ff7, &mut bytes).unwrap();
+        assert_eq!(bytes, [0, 7]);
     }
 }

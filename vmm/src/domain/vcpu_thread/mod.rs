@@ -116,7 +116,12 @@ impl VcpuThread {
         }
         while let Ok(order) = self.orders.recv() {
             match order {
-                Order::Start { epoch, origin } => self.start(&mut vcpu, epoch, origin)?,
+                Order::Start { epoch, origin, afresh } => {
+                    if afresh && let Some(state) = &self.shared.blueprint.state {
+                        state.empty()?;
+                    }
+                    self.start(&mut vcpu, epoch, origin)?;
+                }
                 Order::Resume => (),
                 Order::GoOn(registers) => vcpu.go_on(&registers::to_kvm(&registers))?,
                 // It has ended already, and said so; who stands still is not to be harmed.

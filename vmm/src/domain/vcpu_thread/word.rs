@@ -24,6 +24,8 @@ pub enum Order {
         epoch: u32,
         /// From where.
         origin: Origin,
+        /// With an empty state region.
+        afresh: bool,
     },
     /// Stand still; the answer is [`ReportKind::Parked`] with the same ticket.
     Park {

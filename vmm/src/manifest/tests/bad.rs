@@ -30,10 +30,10 @@ bad! {
         => "6:1: unknown key `mem` in `[domains.relay]`; did you mean `memory`?";
     unknown_key_like_none:
         "zzz = 1"
-        => "6:1: unknown key `zzz` in `[domains.relay]`; known keys are `image`, `memory`, `vcpus`, \
-         `arguments`, `restart`, `wait`, `cpus`, `group`, `after`, `restart-from`, `backoff-first`, \
-         `backoff-cap`, `backoff-free`, `start-deadline`, `stop-deadline`, `watchdog`, `bailout`, \
-         `ports`";
+        => "6:1: unknown key `zzz` in `[domains.relay]`; known keys are `image`, `memory`, `state`, \
+         `state-on-crash-loop`, `vcpus`, `arguments`, `restart`, `wait`, `cpus`, `group`, `after`, \
+         `restart-from`, `backoff-first`, `backoff-cap`, `backoff-free`, `start-deadline`, \
+         `stop-deadline`, `watchdog`, `bailout`, `ports`";
     unknown_channel_key:
         "[[channels]]\nform = \"kv\"\nfrom = \"relay\"\nto = \"kv:main\""
         => "7:1: unknown key `form` in `[[channels]]`; did you mean `from`?";
@@ -125,6 +125,45 @@ bad! {
     negative_memory:
         "memory = -4096"
         => "6:10: `memory`: -4096 is out of range; use 4 KiB to 64 GiB";
+    state_of_no_type:
+        "state = [1]"
+        => "6:9: `state` is an array, but must be a string such as `64 MiB`, or bytes as an integer";
+    state_without_unit:
+        "state = \"64\""
+        => "6:9: `state`: `64` is not a memory size; write bytes as an integer, or `64 KiB`, \
+         `256 MiB`, `2 GiB`";
+    state_of_another_unit:
+        "state = \"64 mb\""
+        => "6:9: `state`: `mb` is not a unit of memory; use KiB, MiB or GiB (did you mean MiB?)";
+    state_of_part_pages:
+        "state = 5000"
+        => "6:9: `state`: 5000 bytes is not a whole number of 4 KiB pages; the next one is 8192";
+    no_state:
+        "state = \"0 MiB\""
+        => "6:9: `state`: 0 MiB is out of range; use 4 KiB to 32 GiB, or remove the key for a \
+         domain that keeps nothing";
+    too_much_state:
+        "state = \"33 GiB\""
+        => "6:9: `state`: 33 GiB is out of range; use 4 KiB to 32 GiB, or remove the key for a \
+         domain that keeps nothing";
+    far_too_much_state:
+        "state = 99999999999999999"
+        => "6:9: `state`: 99999999999999999 is out of range; use 4 KiB to 32 GiB, or remove the \
+         key for a domain that keeps nothing";
+    negative_state:
+        "state = -4096"
+        => "6:9: `state`: -4096 is out of range; use 4 KiB to 32 GiB, or remove the key for a \
+         domain that keeps nothing";
+    state_on_crash_loop:
+        "state = 4096\nstate-on-crash-loop = \"dorp\""
+        => "7:23: `state-on-crash-loop` is `dorp`; did you mean `drop`?";
+    state_on_crash_loop_like_none:
+        "state = 4096\nstate-on-crash-loop = \"x\""
+        => "7:23: `state-on-crash-loop` is `x`; use `keep`, `drop`";
+    state_on_crash_loop_without_state:
+        "state-on-crash-loop = \"drop\""
+        => "6:23: `state-on-crash-loop` says what becomes of a state region, but this domain has \
+         none; add `state = \"64 MiB\"`, or remove it";
     no_vcpus:
         "vcpus = 0"
         => "6:9: `vcpus` is 0; use 1 to 16";
@@ -290,7 +329,7 @@ fn too_many_links_of_a_domain() {
     assert_eq!(
         message(&links(CHANNELS_MAX + 1)),
         format!(
-            "{line}:6: domain `kv` has more than {CHANNELS_MAX} channels and gateways; \
+            "{line}:6: domain `kv` has more than {CHANNELS_MAX} channels, gateways and disks; \
              spread them over several domains"
         )
     );

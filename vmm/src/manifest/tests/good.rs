@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use atoll_ipc::channel::Layout;
 
-use super::super::{ImageRef, Listen, Restart, Wait, domain, links, read, supervision};
+use super::super::{
+    ImageRef, Listen, OnCrashLoop, Restart, Wait, disks, domain, links, read, supervision,
+};
 use super::{parse, with};
 use crate::exit_code::ExitCode;
 
@@ -18,6 +20,8 @@ memory = 8388608
 [domains.kv]
 image = "kv"
 memory = "256 MiB"
+state = "64 MiB"
+state-on-crash-loop = "drop"
 vcpus = 2
 arguments = ["maxmemory=128MiB", ""]
 restart = "always"
@@ -64,6 +68,8 @@ fn every_key_is_read() {
     let kv = &manifest.domains["kv"];
     assert_eq!(kv.image, ImageRef::Named("kv".into()));
     assert_eq!(kv.memory.unwrap().bytes(), 256 << 20);
+    let state = kv.state.unwrap();
+    assert_eq!((state.size.bytes(), state.on_crash_loop), (64 << 20, OnCrashLoop::Drop));
     assert_eq!(kv.vcpus.get(), 2);
     assert_eq!(kv.arguments, ["maxmemory=128MiB", ""]);
     assert_eq!((kv.restart, kv.wait), (Restart::Always, Wait::Polling));
@@ -75,7 +81,9 @@ fn what_is_absent_has_its_default() {
     let manifest = parse(FULL).unwrap();
     let echo = &manifest.domains["echo"];
     assert_eq!((echo.memory, echo.vcpus.get(), echo.restart), (None, 1, Restart::OnFault));
-    assert_eq!(echo.wait, Wait::Adaptive);
+    assert_eq!((echo.wait, echo.state), (Wait::Adaptive, None));
+    let kept = parse(&with("state = 34359738368")).unwrap().domains["relay"].state.unwrap();
+    assert_eq!((kept.size.bytes(), kept.on_crash_loop), (32 << 30, OnCrashLoop::Keep));
     assert!(echo.arguments.is_empty() && echo.cpus.is_none());
     assert_eq!(manifest.channels[1].layout, Layout::DEFAULT);
     assert_eq!(manifest.gateways[1].max_connections.get(), 10_000);
@@ -153,7 +161,8 @@ fn the_references_example_is_a_good_manifest() {
 
 #[test]
 fn the_reference_has_every_key_and_exit_code() {
-    let keys = [&read::KEYS[..], &domain::KEYS, &links::CHANNEL_KEYS, &links::GATEWAY_KEYS];
+    let keys =
+        [&read::KEYS[..], &domain::KEYS, &links::CHANNEL_KEYS, &links::GATEWAY_KEYS, &disks::KEYS];
     let more = [&supervision::SYSTEM_KEYS[..], &supervision::GROUP_KEYS, &supervision::PORT_KEYS];
     for key in [keys.concat(), more.concat()].concat() {
         assert!(REFERENCE.contains(&format!("\n| `{key}` |")), "{key}");

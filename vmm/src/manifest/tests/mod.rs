@@ -1,6 +1,7 @@
 //! Manifests: what a good one means, and one bad one for each rule with its exact message.
 
 mod bad;
+mod disks;
 mod good;
 mod images;
 mod robust;

@@ -37,6 +37,8 @@ fn piece() -> impl Strategy<Value = String> {
         "name",
         "image",
         "memory",
+        "state",
+        "state-on-crash-loop",
         "vcpus",
         "arguments",
         "restart",

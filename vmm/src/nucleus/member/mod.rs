@@ -28,7 +28,7 @@ use super::history::History;
 use super::links::Links;
 use crate::control::api::{DomainState, Restored};
 use crate::domain::{Cause, Domain, DomainError, Origin, Snapshot};
-use crate::journal::Journal;
+use crate::journal::{EventKind, Journal};
 use crate::supervisor::{End, Supervisor};
 
 pub use notices::{Notice, Notices};
@@ -140,6 +140,8 @@ pub struct Member {
     broken: bool,
     /// Its last incarnation ended in a fault.
     failed: bool,
+    /// Its next incarnation is to find its state region empty.
+    afresh: bool,
     /// When to ask again whether it may have a licence.
     probation: Option<Instant>,
     /// Its supervisor domain is told when it has failed.
@@ -164,6 +166,7 @@ impl Member {
             next_ticket: 0,
             broken: false,
             failed: false,
+            afresh: false,
             probation: None,
             is_ward: false,
             first: 1,
@@ -268,9 +271,14 @@ impl Member {
         if epoch > 1 {
             world.links.restart(self.id(), epoch);
         }
+        let afresh = std::mem::take(&mut self.afresh);
+        if afresh {
+            let event = EventKind::DomainStateEmptied { epoch: epoch.into() };
+            world.journal.event(Some(self.name()), event);
+        }
         self.phase = Phase::Starting { doomed: None };
         let goes_on = self.restored.is_some() && epoch == self.first;
-        self.domain.start(epoch, if goes_on { Origin::Checkpoint } else { origin });
+        self.domain.start(epoch, if goes_on { Origin::Checkpoint } else { origin }, afresh);
     }
 
     fn rebuild(&mut self) -> Result<(), DomainError> {

@@ -50,9 +50,10 @@ impl Member {
         }
     }
 
-    /// It begins again after a pause.
+    /// It begins again after a pause: neither its checkpoint nor its image alone has helped.
     pub fn pauses(&mut self, pause: Duration, world: World<'_>) {
         self.rest(Rest::Pause);
+        self.afresh |= self.domain.blueprint().drops_state;
         let (epoch, micros) = (self.epoch().into(), micros(pause));
         let event = EventKind::DomainBackingOff { epoch, micros };
         self.history.follow(&event);
@@ -85,13 +86,24 @@ impl Member {
     ///
     /// # Errors
     /// If one is just beginning, or ending.
-    pub fn may_restart(&self) -> Result<(), Refusal> {
+    pub fn may_restart(&self, operation: Operation) -> Result<(), Refusal> {
         match self.phase {
-            Phase::Starting { .. } | Phase::Parking { .. } => {
-                Err(self.wrong_state(Operation::Restart))
-            }
+            Phase::Starting { .. } | Phase::Parking { .. } => Err(self.wrong_state(operation)),
             Phase::Running | Phase::Paused | Phase::Suspended(_) | Phase::Down(_) => Ok(()),
         }
+    }
+
+    /// Has its next incarnation begin with an empty state region.
+    ///
+    /// # Errors
+    /// If it has none, or none can begin now.
+    pub fn forget_state(&mut self) -> Result<(), Refusal> {
+        self.may_restart(Operation::ResetState)?;
+        if self.domain.blueprint().state.is_none() {
+            return Err(Refusal::NoState { domain: self.name().to_owned() });
+        }
+        self.afresh = true;
+        Ok(())
     }
 
     /// Ends the incarnation as a crash does.

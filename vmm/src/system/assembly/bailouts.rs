@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use atoll_ipc::abi::Name;
 use atoll_ipc::bailout::{NUCLEUS, SUSPENDED, Suspended};
-use atoll_ipc::channel::{Layout, Role};
+use atoll_ipc::channel::Layout;
 
-use super::{Assembly, SystemError, event, fresh_id};
-use crate::channel::ChannelMemory;
-use crate::domain::ChannelEnd;
-use crate::ipc::{End, Port, Spin, Waiter};
+use super::{Assembly, SystemError, event};
+use crate::ipc::{Port, Spin};
 use crate::manifest::DomainName;
+use crate::nucleus::Party;
 use crate::nucleus::bailout::{Bailouts, Desk, Table};
-use crate::nucleus::{Link, Party};
 
 impl Assembly<'_> {
     /// Who is asked what follows a fault.
@@ -51,34 +49,10 @@ impl Assembly<'_> {
     /// The nucleus as the server of a domain that hears of faults.
     fn open_desk(&mut self, domain: &DomainName) -> Result<Desk, SystemError> {
         let (layout, name) = (Layout::PLAIN, Name::new(SUSPENDED));
-        let client = self.party(domain)?;
         let own = Party { domain: None, name: NUCLEUS.to_owned(), wake: event()? };
-        let memory = ChannelMemory::new(layout)?;
-        let asks = ChannelEnd {
-            name,
-            peer: own.name.clone(),
-            peer_domain: None,
-            role: Role::Client,
-            port: 0,
-            port_id: fresh_id()?,
-            interface: Suspended::INTERFACE,
-            memory: memory.clone(),
-            layout,
-            alert: None,
-            doorbell: own.wake.clone(),
-        };
-        self.give(domain, asks);
-        let wake = own.wake.clone();
-        let office = Port::new(End {
-            name,
-            interface: Suspended::INTERFACE,
-            memory: memory.clone(),
-            peer: client.wake.clone(),
-            waiter: Waiter::new(wake.clone(), Spin::For(Duration::ZERO)),
-        });
-        let (name, port) = (SUSPENDED.to_owned(), SUSPENDED.to_owned());
-        self.links.push(Link { name, port, client, server: own, memory });
-        let office = office.without_patience();
+        let (wake, spin) = (own.wake.clone(), Spin::For(Duration::ZERO));
+        let end = self.serve(domain, name, Suspended::INTERFACE, layout, own, spin)?;
+        let office = Port::new(end).without_patience();
         Ok(Desk { ports: Vec::new(), office, wake, cases: Table::default() })
     }
 }

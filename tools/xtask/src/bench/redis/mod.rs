@@ -1,4 +1,4 @@
-//! Owns `cargo xtask bench kv`: throughput of kv beside redis-server, under redis-benchmark.
+//! Owns `cargo xtask bench redis`: throughput of kv beside redis-server, under redis-benchmark.
 
 mod measure;
 mod report;

@@ -16,7 +16,7 @@ use crate::bench::placement::Class;
 use crate::bench::plain::Plain;
 use crate::bench::resp::Client;
 use crate::bench::system::System;
-use crate::cli::BenchKvArgs;
+use crate::cli::BenchRedisArgs;
 
 /// How often a pair is measured for one that can be judged.
 const ATTEMPTS: u32 = 3;
@@ -29,7 +29,7 @@ struct Rig<'a> {
 }
 
 /// Measures all rounds.
-pub fn measure(setting: &Setting<'_>, arguments: &BenchKvArgs) -> Result<Results> {
+pub fn measure(setting: &Setting<'_>, arguments: &BenchRedisArgs) -> Result<Results> {
     let kv = System::start(setting.workspace, setting.scratch.path())?;
     let redis = Plain::redis(&setting.peers)?;
     let mut rig = Rig { peers: &setting.peers, kv, redis };
