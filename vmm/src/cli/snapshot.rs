@@ -1,6 +1,6 @@
 //! `snapshot`: takes one, or says what is in one.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::error::CliError;
 use super::human::{counted, duration, size, time};
 use super::table::{Align, Table, cell};
 use super::target::converse;
-use crate::snapshot::{Draft, DraftError, Saved, Snapshot};
+use crate::snapshot::{Draft, DraftError, OnDisk, Saved, Snapshot};
 
 const COLUMNS: [(&str, Align); 6] = [
     ("DOMAIN", Align::Left),
@@ -47,7 +47,13 @@ pub(super) fn snapshot(
         counted(snapshot.domains.len() as u64, "domain"),
         duration(snapshot.stood),
     )?;
-    Ok(())
+    Ok(left_to_disks(&snapshot, out)?)
+}
+
+fn left_to_disks(snapshot: &Snapshot, out: &mut dyn Write) -> io::Result<()> {
+    snapshot.on_disks.iter().try_for_each(|OnDisk { domain, disk }| {
+        writeln!(out, "{domain} is not in it: it begins with what is on disk `{disk}` by then")
+    })
 }
 
 /// Has the system take one, and keeps the file if it is in order.
@@ -105,7 +111,8 @@ fn describe(snapshot: &Snapshot, json: bool, out: &mut dyn Write) -> Result<(), 
             cell(facts.hash()),
         ]);
     }
-    Ok(table.print("", out)?)
+    table.print("", out)?;
+    Ok(left_to_disks(snapshot, out)?)
 }
 
 fn facts(snapshot: &Snapshot, file: &Path) -> Value {
@@ -129,6 +136,7 @@ fn facts(snapshot: &Snapshot, file: &Path) -> Value {
         "stood_micros": snapshot.stood,
         "vmm": snapshot.vmm,
         "host": { "kind": snapshot.host.kind, "features": snapshot.host.features },
+        "on_disks": snapshot.on_disks,
         "domains": snapshot.domains.iter().map(domain).collect::<Vec<_>>(),
         "manifest": snapshot.manifest,
     })

@@ -17,7 +17,7 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::birth::Birth;
 use super::blueprint::Blueprint;
-use super::checkpoint::{Checkpoint, Taken};
+use super::checkpoint::{Checkpoint, Room, Taken};
 use super::core_file::{self, Deliver, Names};
 use super::counters::Counters;
 use super::fault::{self, Cause, Circumstances, Snapshot};
@@ -157,9 +157,8 @@ impl Domain {
             })
             .collect::<Result<_, _>>()?;
         let shared = Self::share(host, &vm, blueprint, journal).map_err(failed)?;
-        if let Some(Checkpoint { memory, .. }) = checkpoint {
-            let writable = shared.blueprint.writable();
-            shared.memory.begin_with(&writable, memory).map_err(failed)?;
+        if let Some(checkpoint) = checkpoint {
+            checkpoint.place(&shared.blueprint, &shared.memory).map_err(failed)?;
         }
         let shared = Arc::new(shared);
         let vcpus = seats.into_iter().map(|seat| seat.open(&shared)).collect();
@@ -275,14 +274,18 @@ impl Domain {
     }
 
     /// Has a checkpoint taken of the server, which is at rest; it goes on then.
-    pub fn take_checkpoint(&self, room: Vec<u8>, taken: mpsc::Sender<Taken>) {
+    pub fn take_checkpoint(&self, room: Room, taken: mpsc::Sender<Taken>) {
         self.order(0, Order::Checkpoint { room, taken });
     }
 
     /// What makes room for a checkpoint, on any thread.
-    pub fn room(&self) -> impl FnOnce() -> Vec<u8> + Send + use<> {
+    pub fn room(&self) -> impl FnOnce() -> Room + Send + use<> {
         let shared = self.shared.clone();
-        move || shared.memory.room(&shared.blueprint.writable())
+        move || {
+            let Shared { memory, blueprint, .. } = &*shared;
+            let state = blueprint.state.as_ref().map(|state| state.room());
+            Room { memory: memory.room(&blueprint.writable()), state: state.unwrap_or_default() }
+        }
     }
 
     /// Lets the server go on that is at rest.

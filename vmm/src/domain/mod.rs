@@ -18,7 +18,7 @@ mod succession;
 mod vcpu_thread;
 
 pub use blueprint::{Blueprint, ChannelEnd};
-pub use checkpoint::{Checkpoint, Taken};
+pub use checkpoint::{Checkpoint, Room, Taken};
 pub use core_file::{CoreError, Names};
 pub use counters::Counters;
 pub use fault::{Cause, Circumstances, Snapshot};

@@ -31,7 +31,7 @@ use super::extents::extents;
 use super::ranges::{common, length_of, union, without};
 use super::written::written;
 
-pub use contents::Contents;
+pub use contents::{Contents, Validity};
 
 /// Written memory up to this size is copied back or zeroed, more is dropped. A page takes 0.1 to
 /// 0.3 us; to drop it takes less, but what was dropped must be mapped again, in the VMM and in the
@@ -76,6 +76,7 @@ struct Checkpoint {
     originals: Vec<u8>,
     /// Whether a roll-back has looked for what is cold.
     is_sifted: bool,
+    validity: Validity,
 }
 
 /// What a roll-back did, in bytes.
@@ -135,7 +136,8 @@ impl DomainMemory {
         }
         let all = union(&state.data, &pages);
         let image = std::mem::replace(&mut state.data, all);
-        state.checkpoint = Some(Checkpoint { pages, image, originals, is_sifted: false });
+        let validity = Validity::Lasting;
+        state.checkpoint = Some(Checkpoint { pages, image, originals, is_sifted: false, validity });
         Ok(())
     }
 
@@ -160,7 +162,7 @@ impl DomainMemory {
 
     /// Whether a roll-back leads to a checkpoint.
     pub fn has_checkpoint(&self) -> bool {
-        self.lock().checkpoint.is_some()
+        self.lock().checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.validity.leads())
     }
 
     /// Forgets everything that was written since the checkpoint, or since

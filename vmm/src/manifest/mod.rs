@@ -14,6 +14,7 @@ mod links;
 mod memory;
 mod name;
 mod nearest;
+mod reach;
 mod read;
 mod refs;
 mod source;

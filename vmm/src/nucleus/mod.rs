@@ -33,6 +33,7 @@ use crate::journal::{EventKind, Journal};
 use crate::machine::host::Host;
 use crate::machine::shared_page::SharedPage;
 use crate::manifest::RestartFrom;
+use crate::snapshot::OnDisk;
 use crate::supervisor::{Action, Ending, Supervisor};
 
 pub use links::{Link, Links, Party};
@@ -53,6 +54,8 @@ pub struct Nucleus {
     pub name: String,
     /// The text of its manifest.
     pub manifest: Arc<str>,
+    /// Domains whose memory follows what is on a disk.
+    pub on_disks: Vec<OnDisk>,
     /// The file that it was restored from.
     pub restored_from: Option<String>,
     /// The host's KVM.

@@ -43,8 +43,16 @@ impl<'p> Draft<'p> {
     /// # Errors
     /// If there is a file already, or none can be made.
     pub fn begin(path: &'p Path, replaces: bool) -> Result<Self, DraftError> {
-        if !replaces && fs::symlink_metadata(path).is_ok() {
-            return Err(failed("make", path)(io::ErrorKind::AlreadyExists.into()));
+        match fs::symlink_metadata(path) {
+            // A device, say, of which only the name would be a file's.
+            Ok(found) if !found.is_file() => {
+                let source = io::Error::other("what is there is not a file");
+                return Err(failed("replace", path)(source));
+            }
+            Ok(_) if !replaces => {
+                return Err(failed("make", path)(io::ErrorKind::AlreadyExists.into()));
+            }
+            Ok(_) | Err(_) => (),
         }
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{}.part", std::process::id()));
@@ -159,6 +167,18 @@ mod tests {
         draft.write(b"new").unwrap();
         draft.keep().unwrap();
         assert_eq!((fs::read(&path).unwrap(), files(dir.path())), (b"new".to_vec(), 1));
+    }
+
+    #[test]
+    fn what_is_not_a_file_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink("/dev/null", &link).unwrap();
+        for path in [dir.path(), Path::new("/dev/null"), &link] {
+            let says = Draft::begin(path, true).unwrap_err().to_string();
+            assert!(says.contains("what is there is not a file"), "{says}");
+        }
+        assert_eq!(files(dir.path()), 1);
     }
 
     #[test]

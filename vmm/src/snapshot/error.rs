@@ -167,6 +167,31 @@ pub enum Misfit {
         /// The domain.
         domain: String,
     },
+    /// Its memory follows what is on a disk.
+    #[error(
+        "domain `{domain}`: in the manifest it depends on disk `{disk}`, which may be ahead of what it \
+         knew; name the manifest that the snapshot was taken with, or begin without --from"
+    )]
+    OnDisk {
+        /// The domain.
+        domain: String,
+        /// The disk.
+        disk: String,
+    },
+    /// What is not in the snapshot is not on disk either.
+    #[error(
+        "there is no {}, where disk `{disk}` has what {} knows; put it there, or name a manifest that \
+         says where it is (`vmm snapshot --manifest FILE` prints the one to change)",
+        at.display(), domains.join(", ")
+    )]
+    NoDisk {
+        /// The disk.
+        disk: String,
+        /// Where its file would be.
+        at: PathBuf,
+        /// Who depends on it.
+        domains: Vec<String>,
+    },
     /// Another image.
     #[error(
         "domain `{domain}`: it was taken of image {image} with hash {theirs}, and the image here \

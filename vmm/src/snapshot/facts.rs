@@ -30,6 +30,16 @@ pub struct DomainFacts {
     pub channels: Vec<ChannelFacts>,
 }
 
+/// A domain that is in no snapshot, since its memory follows what is on a disk: it begins at its
+/// image, with what is there by then.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OnDisk {
+    /// The domain.
+    pub domain: String,
+    /// The disk.
+    pub disk: String,
+}
+
 /// One end of a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChannelFacts {

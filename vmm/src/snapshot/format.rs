@@ -14,7 +14,7 @@ use atoll_ipc::abi::ABI_VERSION;
 use serde::{Deserialize, Serialize};
 
 use super::error::Unreadable;
-use super::facts::DomainFacts;
+use super::facts::{DomainFacts, OnDisk};
 use super::host::HostFacts;
 
 /// Version of the format that this module reads and writes.
@@ -45,8 +45,10 @@ pub(super) struct Head {
     pub(super) system: String,
     /// The text of its manifest.
     pub(super) manifest: String,
-    /// Whether all domains of the system are in it.
+    /// Whether it is one of the system, not of one domain.
     pub(super) is_whole: bool,
+    /// Domains of the system that are not in it.
+    pub(super) on_disks: Vec<OnDisk>,
     /// When it was taken, in microseconds since 1970.
     pub(super) taken: u64,
     /// The longest time that a domain stood still for it, in microseconds.

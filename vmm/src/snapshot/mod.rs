@@ -28,7 +28,7 @@ mod write;
 
 pub use draft::{Draft, DraftError};
 pub use error::{Misfit, SnapshotError, Unreadable};
-pub use facts::{ChannelFacts, DomainFacts};
+pub use facts::{ChannelFacts, DomainFacts, OnDisk};
 pub use host::HostFacts;
 pub use read::{Saved, Snapshot};
 pub use write::{Shot, encode};

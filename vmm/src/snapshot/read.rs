@@ -1,13 +1,14 @@
 //! From a file to checkpoints.
 
-use std::fs::File;
+use std::fs::OpenOptions;
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use atoll_ipc::abi::layout::{MEMORY_MAX, PAGE, STATE_MAX};
 
 use super::error::{SnapshotError, Unreadable};
-use super::facts::DomainFacts;
+use super::facts::{DomainFacts, OnDisk};
 use super::format::{Area, DomainHead, Head, MEMORY, STATE, split};
 use super::host::HostFacts;
 use crate::domain::Checkpoint;
@@ -32,8 +33,10 @@ pub struct Snapshot {
     pub system: String,
     /// The text of its manifest.
     pub manifest: String,
-    /// Whether all domains of the system are in it.
+    /// Whether it is one of the system, not of one domain.
     pub is_whole: bool,
+    /// Domains of the system that are not in it.
+    pub on_disks: Vec<OnDisk>,
     /// When it was taken, in microseconds since 1970.
     pub taken: u64,
     /// The longest time that a domain stood still for it, in microseconds.
@@ -65,7 +68,8 @@ impl Snapshot {
 
     fn parse(file: &Path, bytes: &[u8]) -> Result<Self, Unreadable> {
         let parts = split(bytes)?;
-        let Head { vmm, host, system, manifest, is_whole, taken, stood, domains } = parts.head;
+        let Head { vmm, host, system, manifest, is_whole, on_disks, taken, stood, domains } =
+            parts.head;
         let mut rest = parts.contents;
         let domains = domains.into_iter().map(|head| saved(head, &mut rest));
         let domains = domains.collect::<Result<Vec<_>, _>>()?;
@@ -74,7 +78,19 @@ impl Snapshot {
             return Err(Unreadable::Head { why });
         }
         let (file, bytes) = (file.to_owned(), bytes.len() as u64);
-        Ok(Self { file, bytes, vmm, host, system, manifest, is_whole, taken, stood, domains })
+        Ok(Self {
+            file,
+            bytes,
+            vmm,
+            host,
+            system,
+            manifest,
+            is_whole,
+            on_disks,
+            taken,
+            stood,
+            domains,
+        })
     }
 
     /// What it has of a domain.
@@ -85,7 +101,8 @@ impl Snapshot {
 
 /// The whole of a file, if it is one and there is memory for it.
 fn bytes_of(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
+    // A pipe of that name must not keep anybody waiting.
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(io::Error::other("it is not a file"));

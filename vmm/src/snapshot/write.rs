@@ -1,6 +1,6 @@
 //! From checkpoints to a file's bytes.
 
-use super::facts::DomainFacts;
+use super::facts::{DomainFacts, OnDisk};
 use super::format::{Area, DomainHead, Head, MEMORY, STATE, front};
 use super::host::HostFacts;
 use crate::domain::Checkpoint;
@@ -15,8 +15,10 @@ pub struct Shot {
     pub system: String,
     /// The text of its manifest.
     pub manifest: String,
-    /// Whether all domains of the system are in it.
+    /// Whether it is one of the system, not of one domain.
     pub is_whole: bool,
+    /// Domains of the system that are not in it.
+    pub on_disks: Vec<OnDisk>,
     /// When it was taken, in microseconds since 1970.
     pub taken: u64,
     /// The longest time that a domain stood still for it, in microseconds.
@@ -30,7 +32,7 @@ pub struct Shot {
 /// # Errors
 /// If what it says of itself cannot be encoded.
 pub fn encode(shot: Shot) -> Result<Vec<Vec<u8>>, String> {
-    let Shot { host, system, manifest, is_whole, taken, stood, domains } = shot;
+    let Shot { host, system, manifest, is_whole, on_disks, taken, stood, domains } = shot;
     let (mut heads, mut pieces) = (Vec::with_capacity(domains.len()), Vec::new());
     for (facts, checkpoint) in domains {
         let Checkpoint { epoch, point, memory, state } = checkpoint;
@@ -54,7 +56,8 @@ pub fn encode(shot: Shot) -> Result<Vec<Vec<u8>>, String> {
         });
     }
     let vmm = env!("CARGO_PKG_VERSION").to_owned();
-    let head = Head { vmm, host, system, manifest, is_whole, taken, stood, domains: heads };
+    let head =
+        Head { vmm, host, system, manifest, is_whole, on_disks, taken, stood, domains: heads };
     let front = front(&head, &pieces).map_err(|error| error.to_string())?;
     pieces.insert(0, front);
     Ok(pieces)

@@ -35,10 +35,10 @@ use crate::machine::kept::KeptMemory;
 use crate::machine::plan::Plan;
 use crate::machine::shared_page::SharedPage;
 use crate::machine::vm::Vm;
-use crate::manifest::{self, DomainName, Manifest, OnCrash, OnCrashLoop, PortRef, Wait};
+use crate::manifest::{self, DiskName, DomainName, Manifest, OnCrash, OnCrashLoop, PortRef, Wait};
 use crate::nucleus::letters::{PostOffice, Sender};
 use crate::nucleus::{Link, Links, Member, Notices, Nucleus, Party, Watchdog};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{OnDisk, Snapshot};
 use crate::supervisor::Supervisor;
 
 /// Who sends dead letters again, as servers see it.
@@ -143,6 +143,7 @@ pub fn assemble(
     let nucleus = Nucleus {
         name: manifest.name.to_string(),
         manifest: manifest.text().clone(),
+        on_disks: on_disks(manifest),
         restored_from: parts.from.map(|snapshot| snapshot.file.display().to_string()),
         kvm: parts.host,
         supervisor,
@@ -168,6 +169,16 @@ pub fn assemble(
         over: None,
     };
     Ok(Assembled { nucleus, ends, disks })
+}
+
+fn on_disks(manifest: &Manifest) -> Vec<OnDisk> {
+    let all = manifest.on_disks();
+    let in_order = manifest.domains.keys().filter_map(|domain| Some((domain, all.get(domain)?)));
+    let on_disk = |(domain, disk): (&DomainName, &DiskName)| OnDisk {
+        domain: domain.to_string(),
+        disk: disk.to_string(),
+    };
+    in_order.map(on_disk).collect()
 }
 
 /// A server that has ports says by itself when it is ready: it is when it first waits for a

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use atoll_ipc::abi::{BootPage, layout::BOOT};
 
-use super::super::checkpoint::{Checkpoint, Taken};
+use super::super::checkpoint::{Checkpoint, Room, Taken};
 use super::super::fault::Cause;
 use super::sleep::Asleep;
 use super::{Order, ReportKind, Stop, VcpuThread};
@@ -93,10 +93,11 @@ impl VcpuThread {
         &self,
         vcpu: &mut Vcpu,
         epoch: u32,
-        room: Vec<u8>,
+        room: Room,
     ) -> Result<Checkpoint, MachineError> {
-        let point = vcpu.point()?;
-        let memory = self.shared.memory.contents(&self.shared.blueprint.writable(), room)?;
-        Ok(Checkpoint { epoch, point, memory, state: None })
+        let (blueprint, point) = (&self.shared.blueprint, vcpu.point()?);
+        let memory = self.shared.memory.contents(&blueprint.writable(), room.memory)?;
+        let state = blueprint.state.as_ref().map(|state| state.contents(room.state)).transpose()?;
+        Ok(Checkpoint { epoch, point, memory, state })
     }
 }

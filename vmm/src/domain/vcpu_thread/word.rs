@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::checkpoint::Taken;
+use super::super::checkpoint::{Room, Taken};
 use super::super::core_file::Seat;
 use super::super::fault::{Cause, Snapshot};
 use super::super::injection::Injection;
@@ -44,7 +44,7 @@ pub enum Order {
     /// A checkpoint of the server, which is at rest: take it there, and let it go on.
     Checkpoint {
         /// For the copy of its memory.
-        room: Vec<u8>,
+        room: Room,
         /// Where it goes.
         taken: mpsc::Sender<Taken>,
     },

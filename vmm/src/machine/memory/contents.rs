@@ -13,6 +13,27 @@ use super::{Checkpoint, DomainMemory, PAGE, State};
 const GROWTH: u64 = 16;
 const SLACK: u64 = 256 << 10;
 
+/// How often a checkpoint can be gone back to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// Each time.
+    Lasting,
+    /// For one beginning: what is kept beside the memory fits it only then.
+    Once,
+    /// No more.
+    Over,
+}
+
+impl Validity {
+    /// Whether an incarnation can begin there.
+    pub(super) const fn leads(self) -> bool {
+        match self {
+            Self::Lasting | Self::Once => true,
+            Self::Over => false,
+        }
+    }
+}
+
 /// Bytes at their addresses; what lies between them is zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
@@ -31,6 +52,11 @@ impl Contents {
             rest = others;
             Some((extent.clone(), bytes))
         })
+    }
+
+    /// The first address that is in none of these ranges, which are in their order.
+    pub fn outside(&self, ranges: &[Range<u64>]) -> Option<u64> {
+        without(&self.extents, ranges).first().map(|range| range.start)
     }
 
     /// What `read` finds in these ranges of pages, which are in their order. The bytes go into
@@ -58,6 +84,20 @@ impl Contents {
         Ok(contents)
     }
 
+    /// Room for what is in these pages, and a little more: empty, with memory behind it. Less than
+    /// that if the host does not have it.
+    pub fn room_for(pages: &[Range<u64>]) -> Vec<u8> {
+        let bytes = length_of(pages);
+        let bytes = bytes + bytes / GROWTH + SLACK;
+        let mut room = Vec::new();
+        if room.try_reserve_exact(bytes as usize).is_ok() {
+            // Zeros might be had from the host without touching them.
+            room.resize(bytes as usize, 1);
+            room.clear();
+        }
+        room
+    }
+
     fn push(&mut self, page: u64, bytes: &[u8]) {
         match self.extents.last_mut() {
             Some(last) if last.end == page => last.end += PAGE,
@@ -68,18 +108,18 @@ impl Contents {
 }
 
 impl DomainMemory {
-    /// Room for what is in these ranges of pages, and a little more: empty, with memory behind it.
-    /// Less than that if the host does not have it. vCPUs may run.
-    pub fn room(&self, ranges: &[Range<u64>]) -> Vec<u8> {
-        let bytes = self.populated().map_or(0, |pages| length_of(&common(&pages, ranges)));
-        let bytes = bytes + bytes / GROWTH + SLACK;
-        let mut room = Vec::new();
-        if room.try_reserve_exact(bytes as usize).is_ok() {
-            // Zeros might be had from the host without touching them.
-            room.resize(bytes as usize, 1);
-            room.clear();
+    /// An incarnation begins at the checkpoint; one that is for one beginning has served.
+    pub fn use_checkpoint(&self) {
+        if let Some(checkpoint) = &mut self.lock().checkpoint
+            && checkpoint.validity == Validity::Once
+        {
+            checkpoint.validity = Validity::Over;
         }
-        room
+    }
+
+    /// Room for what is in these ranges of pages. vCPUs may run.
+    pub fn room(&self, ranges: &[Range<u64>]) -> Vec<u8> {
+        Contents::room_for(&self.populated().map_or(Vec::new(), |pages| common(&pages, ranges)))
     }
 
     /// What is in these ranges of pages, which are in their order. No vCPU may run. The bytes go
@@ -93,15 +133,19 @@ impl DomainMemory {
     }
 
     /// Makes a checkpoint of what the image has, but for these ranges of pages, which get these
-    /// contents, all within them. Nothing has been written yet, and no vCPU runs.
+    /// contents. Nothing has been written yet, and no vCPU runs.
     ///
     /// # Errors
-    /// If contents are not in memory.
+    /// If contents are elsewhere, or the ranges are not in memory.
     pub fn begin_with(
         &self,
         ranges: &[Range<u64>],
         contents: &Contents,
+        validity: Validity,
     ) -> Result<(), MachineError> {
+        if let Some(address) = contents.outside(ranges) {
+            return Err(MachineError::OutOfBounds { address });
+        }
         let mut state = self.lock();
         let State { data, checkpoint } = &mut *state;
         // What the image has there and the contents have not is zero.
@@ -118,7 +162,7 @@ impl DomainMemory {
         }
         let all = union(data, &pages);
         let image = std::mem::replace(data, all);
-        *checkpoint = Some(Checkpoint { pages, image, originals, is_sifted: false });
+        *checkpoint = Some(Checkpoint { pages, image, originals, is_sifted: false, validity });
         Ok(())
     }
 }

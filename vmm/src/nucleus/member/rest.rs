@@ -4,7 +4,7 @@ use std::sync::mpsc;
 
 use super::{Member, Phase};
 use crate::control::api::Restored;
-use crate::domain::{Domain, Taken};
+use crate::domain::{Domain, Room, Taken};
 
 impl Member {
     /// A domain that was made with a checkpoint: its first incarnation follows the one that was
@@ -73,7 +73,7 @@ impl Member {
     }
 
     /// Has a checkpoint taken of it, at rest, and lets it go on.
-    pub fn take_checkpoint(&mut self, room: Vec<u8>, taken: mpsc::Sender<Taken>) {
+    pub fn take_checkpoint(&mut self, room: Room, taken: mpsc::Sender<Taken>) {
         self.domain.ask_to_rest(0);
         self.incarnation.at_rest = false;
         self.domain.take_checkpoint(room, taken);

@@ -6,6 +6,7 @@
 //! nothing had been.
 
 mod collect;
+mod disks;
 mod room;
 mod waves;
 
@@ -18,7 +19,7 @@ use crate::control::{Answer, Refusal};
 use crate::journal::now_micros;
 use crate::snapshot::{DomainFacts, HostFacts, Shot};
 use collect::Collector;
-use room::Room;
+use room::Rooms;
 use waves::waves;
 
 /// How long those that call each other in a circle wait for each other, before they go on for a
@@ -32,8 +33,8 @@ pub struct Attempt {
     /// The domain, if it is of one.
     only: Option<String>,
     /// Where room for the copies comes from, until it is there: nobody is asked before.
-    ordered: Option<mpsc::Receiver<Room>>,
-    room: Room,
+    ordered: Option<mpsc::Receiver<Rooms>>,
+    rooms: Rooms,
     /// All domains that are in it, and their incarnations.
     members: Vec<(usize, u32)>,
     /// Those that are not all at rest. The first ones are asked.
@@ -51,7 +52,7 @@ impl Attempt {
     /// When the nucleus is to look at it again, whatever happens.
     pub(super) fn deadline(&self) -> Option<Instant> {
         if self.ordered.is_some() {
-            return None;
+            return Some(self.deadline);
         }
         let is_circle = self.waves.front().is_some_and(|wave| wave.len() > 1);
         Some(if is_circle { self.turn_ends.min(self.deadline) } else { self.deadline })
@@ -59,14 +60,15 @@ impl Attempt {
 
     /// Whether the domains may be asked now: room for the copies has just come.
     fn begins(&mut self) -> bool {
+        let now = Instant::now();
         match self.ordered.as_ref().map(mpsc::Receiver::try_recv) {
-            None | Some(Err(mpsc::TryRecvError::Empty)) => return false,
-            Some(Ok(room)) => self.room = room,
+            None => return false,
+            Some(Err(mpsc::TryRecvError::Empty)) if now < self.deadline => return false,
+            Some(Ok(rooms)) => self.rooms = rooms,
             // Then each makes its own.
-            Some(Err(mpsc::TryRecvError::Disconnected)) => (),
+            Some(Err(mpsc::TryRecvError::Empty | mpsc::TryRecvError::Disconnected)) => (),
         }
         self.ordered = None;
-        let now = Instant::now();
         (self.deadline, self.turn_ends) = (now + self.given, now + self.turn);
         true
     }
@@ -120,7 +122,7 @@ impl Nucleus {
                 self.snapshot = Some(Attempt {
                     only,
                     ordered: Some(room::order(chosen, &self.news)),
-                    room: Room::new(),
+                    rooms: Rooms::new(),
                     members,
                     waves: waves.into(),
                     deadline: now + given,
@@ -143,13 +145,20 @@ impl Nucleus {
         if let Some(name) = only.filter(|name| names().all(|member| member != *name)) {
             return Err(Refusal::no_such_domain(name, names()));
         }
-        let chosen = self.members.iter().enumerate();
-        let chosen = chosen.filter(|(_, member)| only.is_none_or(|name| member.name() == name));
+        let is_chosen = |member: &Member| match only {
+            Some(name) => member.name() == name,
+            None => !self.is_on_disk(member),
+        };
+        let chosen = self.members.iter().enumerate().filter(|(_, member)| is_chosen(member));
+        let chosen: Vec<_> = chosen.collect();
+        if let Some(why) = self.nothing_but_disks(&chosen) {
+            return Err(refusal(only, why));
+        }
         let may_rest = |(domain, member): (usize, &Member)| match member.may_rest() {
             Ok(()) => Ok((domain, member.epoch())),
             Err(why) => Err(refusal(only, format!("{} {why}", member.name()))),
         };
-        chosen.map(may_rest).collect()
+        chosen.into_iter().map(may_rest).collect()
     }
 
     /// Does what can be done by now.
@@ -267,6 +276,7 @@ impl Nucleus {
             system: self.name.clone(),
             manifest: self.manifest.to_string(),
             is_whole: attempt.only.is_none(),
+            on_disks: if attempt.only.is_none() { self.on_disks.clone() } else { Vec::new() },
             taken: now_micros(),
             stood: 0,
             domains: Vec::new(),
@@ -280,9 +290,9 @@ impl Nucleus {
             }
         };
         let (send, taken) = mpsc::channel();
-        let Attempt { only, answer, members, mut room, .. } = attempt;
+        let Attempt { only, answer, members, mut rooms, .. } = attempt;
         for (domain, _) in members {
-            let room = room.remove(&(domain as u32)).unwrap_or_default();
+            let room = rooms.remove(&(domain as u32)).unwrap_or_default();
             self.members[domain].take_checkpoint(room, send.clone());
         }
         Collector { only, facts, taken, shot, journal: self.journal.clone() }.start(answer);

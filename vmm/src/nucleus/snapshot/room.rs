@@ -7,18 +7,18 @@ use std::thread;
 
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::domain::signal;
+use crate::domain::{Room, signal};
 use crate::nucleus::Member;
 
 /// Empty, with memory behind it; by the domains' numbers.
-pub(super) type Room = HashMap<u32, Vec<u8>>;
+pub(super) type Rooms = HashMap<u32, Room>;
 
 /// Has it made by another thread, which tells `news` when it is there. Should there be no thread,
 /// there is no room, and copies take longer.
 pub(super) fn order<'m>(
     members: impl Iterator<Item = &'m Member>,
     news: &Arc<EventFd>,
-) -> mpsc::Receiver<Room> {
+) -> mpsc::Receiver<Rooms> {
     let makers: Vec<_> = members.map(|member| (member.id(), member.domain.room())).collect();
     let (give, room) = mpsc::channel();
     let news = news.clone();

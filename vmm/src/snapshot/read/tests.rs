@@ -1,6 +1,6 @@
 //! What a file can be, whole, damaged and forged.
 
-use super::super::facts::DomainFacts;
+use super::super::facts::{DomainFacts, OnDisk};
 use super::super::format::{self, HEADER};
 use super::super::write::{Shot, encode};
 use super::*;
@@ -44,6 +44,7 @@ fn shot() -> Shot {
         system: "demo".to_owned(),
         manifest: "name = \"demo\"\n".to_owned(),
         is_whole: true,
+        on_disks: vec![OnDisk { domain: "db".to_owned(), disk: "data".to_owned() }],
         taken: 1_700_000_000_000_000,
         stood: 250,
         domains: vec![(facts(), checkpoint)],
@@ -77,7 +78,7 @@ fn what_is_written_is_read() {
     assert_eq!(snapshot.host, shot.host);
     assert_eq!((&snapshot.system, &snapshot.manifest), (&shot.system, &shot.manifest));
     assert_eq!((snapshot.taken, snapshot.stood, snapshot.is_whole), (shot.taken, 250, true));
-    assert_eq!(snapshot.bytes, file.len() as u64);
+    assert_eq!((&snapshot.on_disks, snapshot.bytes), (&shot.on_disks, file.len() as u64));
     let saved = snapshot.domain("kv").unwrap();
     assert_eq!((&saved.facts, saved.checkpoint.epoch), (&facts(), 3));
     assert_eq!((&saved.checkpoint.point, &saved.checkpoint.memory), (&point(), &memory()));
