@@ -8,8 +8,7 @@ use std::thread;
 
 use atoll_tests::control::until;
 use atoll_tests::environment::rounds;
-use atoll_tests::system::{Place, command};
-use atoll_tests::{Lines, Reply, Resp, System, environment, process};
+use atoll_tests::{Lines, Place, Reply, Resp, System};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -73,14 +72,6 @@ fn snap(system: &System, path: &Path) -> Value {
 /// The system of a snapshot, with its own manifest.
 fn restore(path: &Path) -> System {
     System::start_at(Place::of_snapshot(path))
-}
-
-/// Runs what must not start; returns what it says.
-fn refused(place: &Place) -> String {
-    let outcome = place.run();
-    assert_eq!(outcome.code, Some(9), "{}", outcome.stderr);
-    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
-    outcome.stderr
 }
 
 fn number(reply: &Reply) -> i64 {
@@ -413,87 +404,4 @@ fn what_cannot_be_snapshotted_says_why() {
     system.order("crashme", "resume");
     system.told(&["snapshot", "--force", text(&path)]);
     assert!(fs::metadata(&path).unwrap().len() > 4096);
-}
-
-#[test]
-fn a_file_that_does_not_fit_is_refused_by_name_and_with_the_reason() {
-    let Some(system) = System::start(&crashme("")) else { return };
-    let (_dir, path) = scratch();
-    snap(&system, &path);
-    let other = |manifest: String| refused(&Place::new(&manifest).from_snapshot(&path));
-    let memory = other(crashme("memory = \"32 MiB\""));
-    assert!(memory.contains("x.snap") && memory.contains("its memory was 16777216"), "{memory}");
-    let arguments = other(crashme("arguments = [\"new\"]"));
-    assert!(arguments.contains("its list of arguments was []"), "{arguments}");
-    let image = other(
-        crashme("")
-            .replace("image = \"crashme\"", "image = \"front\"")
-            .replace(CRASH, "crashme:lines"),
-    );
-    assert!(image.contains("with hash") && image.contains("--images"), "{image}");
-    let name =
-        other(crashme("").replace("crashme", "smashme").replace("\"smashme\"", "\"crashme\""));
-    assert!(name.contains("has no domain `crashme`"), "{name}");
-    let gateway = format!("[[gateways]]\nlisten = \"127.0.0.1:0\"\nto = \"{CRASH}\"\n");
-    let channels = other(crashme("") + &gateway);
-    assert!(channels.contains("channel 1 was not there"), "{channels}");
-    let vcpus = other(crashme("vcpus = 2"));
-    assert!(vcpus.contains("number of vCPUs was 1"), "{vcpus}");
-}
-
-#[test]
-fn a_file_that_is_damaged_is_refused_by_name_and_with_the_reason() {
-    let Some(system) = System::start(&crashme("")) else { return };
-    let (dir, path) = scratch();
-    snap(&system, &path);
-    let whole = fs::read(&path).unwrap();
-    let damaged = dir.path().join("damaged.snap");
-    let place = Place::of_snapshot(&damaged);
-    let says = |bytes: &[u8]| {
-        fs::write(&damaged, bytes).unwrap();
-        let said = refused(&place);
-        assert!(said.contains("damaged.snap"), "{said}");
-        said
-    };
-    // A sample; all places of a small one are tried where the format is defined.
-    for part in 1..8 {
-        let at = whole.len() * part / 8;
-        assert!(says(&whole[..at]).contains("it is damaged"), "{at} bytes");
-        let mut flipped = whole.clone();
-        flipped[at] ^= 0x10;
-        assert!(says(&flipped).contains("the file is damaged"), "byte {at}");
-    }
-    assert!(says(b"#!/bin/sh").contains("this is no snapshot"));
-    assert!(says(b"").contains("this is no snapshot"));
-    let mut newer = whole;
-    newer[40] += 1;
-    assert!(says(&newer).contains("format version 2, and this vmm reads 1"));
-    fs::remove_file(&damaged).unwrap();
-    assert!(refused(&place).contains("damaged.snap"));
-}
-
-#[test]
-fn a_file_says_what_is_in_it() {
-    let Some(system) = System::start(CHAIN) else { return };
-    let (_dir, path) = scratch();
-    snap(&system, &path);
-    let run = |arguments: &[&str]| {
-        let outcome = process::run(command().arg("snapshot").args(arguments).arg(&path));
-        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
-        outcome.stdout
-    };
-    let described = run(&["--describe"]);
-    assert!(described.contains("all of system `chain`"), "{described}");
-    assert!(
-        described.contains("relay") && described.contains(" KVM; processor with"),
-        "{described}"
-    );
-    let facts: Value = serde_json::from_str(&run(&["--describe", "--json"])).unwrap();
-    assert_eq!(
-        (&facts["system"], &facts["domains"][1]["name"]),
-        (&"chain".into(), &"relay".into())
-    );
-    assert_eq!(facts["domains"][1]["image_hash"], system.inspect("relay")["image_hash"]);
-    assert_eq!(run(&["--manifest"]), CHAIN);
-    assert!(environment::images().is_dir());
 }

@@ -160,7 +160,7 @@ pub(super) struct CoreArgs {
 #[derive(Debug, clap::Args)]
 #[command(allow_missing_positional = true)]
 pub(super) struct SnapshotArgs {
-    /// The domain; without one, all of the system at one moment
+    /// The domain; without one, all that do not depend on disks, at one moment
     #[arg(value_name = "DOMAIN")]
     pub(super) domain: Option<DomainName>,
     /// The file
