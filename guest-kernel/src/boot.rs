@@ -44,8 +44,15 @@ pub fn is_stopping() -> bool {
     page().stopping.load(Relaxed) == epoch()
 }
 
+/// Whether the server is asked to come to rest.
+pub(crate) fn is_resting() -> bool {
+    page().resting.load(Relaxed) == epoch()
+}
+
 /// Fresh random bytes for this incarnation. Whoever draws on them before the server is
-/// [ready](crate::ready) has the same ones after a restart, as it has all of its memory.
+/// [ready](crate::ready) has the same ones after a restart, as it has all of its memory; and so has
+/// each system that is restored from one snapshot. Whoever needs others draws again when
+/// [`epoch`] has changed.
 pub fn seed() -> [u64; 4] {
     page().seed.each_ref().map(|word| word.load(Relaxed))
 }

@@ -9,6 +9,10 @@ use crate::boot;
 /// TSC when this incarnation started, or 0 before it was first asked for.
 static STARTED: AtomicU64 = AtomicU64::new(0);
 
+/// What is added to the TSC, so that moments from before a snapshot can be compared with those
+/// after it: the file may have been restored where the counter began elsewhere.
+static OFFSET: AtomicU64 = AtomicU64::new(0);
+
 /// A moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Instant(u64);
@@ -16,8 +20,7 @@ pub struct Instant(u64);
 impl Instant {
     /// This moment.
     pub fn now() -> Self {
-        // SAFETY: RDTSC is allowed in ring 3, reads a counter and has no other effect.
-        Self(unsafe { core::arch::x86_64::_rdtsc() })
+        Self(counter().wrapping_add(OFFSET.load(Relaxed)))
     }
 
     /// Time since an earlier moment; zero if it was not earlier.
@@ -65,6 +68,20 @@ pub fn unix_time() -> Duration {
 
 pub(crate) fn adopt() {
     STARTED.store(Instant::now().0, Relaxed);
+}
+
+/// Adopts the clock in an incarnation that began from a snapshot, which was taken at a moment that
+/// had this Unix time. It is as much later now as the host's clock says; no earlier in any case.
+pub(crate) fn adopt_after(moment: Instant, unix_time: Duration) {
+    let now = Duration::from_nanos(boot::page().started_unix_ns.load(Relaxed));
+    let now = moment.after(now.saturating_sub(unix_time));
+    OFFSET.store(now.0.wrapping_sub(counter()), Relaxed);
+    adopt();
+}
+
+fn counter() -> u64 {
+    // SAFETY: RDTSC is allowed in ring 3, reads a counter and has no other effect.
+    unsafe { core::arch::x86_64::_rdtsc() }
 }
 
 fn ticks_to_ns(ticks: u64) -> u64 {

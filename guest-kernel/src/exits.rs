@@ -92,6 +92,12 @@ pub fn ready(checkpoint: bool) {
     out(ports::READY);
 }
 
+/// Tells the nucleus that the server is at rest. It goes on from here when it may; and so does each
+/// incarnation that begins at the checkpoint which was taken meanwhile.
+pub fn rest() {
+    out(ports::REST);
+}
+
 /// Tells the nucleus that the peer of a channel broke the protocol.
 pub fn complain(channel: u32) {
     control().status.store(channel, Relaxed);

@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 
 use atoll_ipc::stream::{Op, REPLY_HEAD, REQUEST_HEAD, ReplyHead, RequestHead};
 
-use crate::{Message, Status};
+use crate::{Message, Status, boot};
 
 /// Most output that goes into one reply.
 const OUTPUT_MAX: usize = 64 << 10;
@@ -41,12 +41,14 @@ pub trait Connection<S> {
 pub struct Connections<C> {
     open: BTreeMap<u64, C>,
     input: Vec<u8>,
+    /// The incarnation that they belong to.
+    epoch: u32,
 }
 
 impl<C> Connections<C> {
     /// None yet.
     pub const fn new() -> Self {
-        Self { open: BTreeMap::new(), input: Vec::new() }
+        Self { open: BTreeMap::new(), input: Vec::new(), epoch: 0 }
     }
 
     /// Connections that hold state here. (Idle ones that this incarnation never heard from do
@@ -87,6 +89,7 @@ impl<C> Connections<C> {
     where
         C: Connection<S>,
     {
+        self.begin();
         self.input.resize(message.len(), 0);
         message.read(0, &mut self.input);
         let (Some(op), Some(head)) =
@@ -131,6 +134,16 @@ impl<C> Connections<C> {
             Some(connection) => answer(taken, connection),
             // The gateway has closed it meanwhile.
             None => taken.message.fail(Status::Dropped),
+        }
+    }
+
+    /// Forgets connections of an earlier incarnation, with whose memory this one began. They were
+    /// another gateway's: this one gives their numbers to others.
+    fn begin(&mut self) {
+        let epoch = boot::epoch();
+        if self.epoch != epoch {
+            self.epoch = epoch;
+            self.open.clear();
         }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileTypeExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -26,13 +26,17 @@ use crate::records::{Records, is_event};
 pub struct Place {
     dir: TempDir,
     options: Vec<String>,
+    /// What the VMM is to go on from.
+    from: Option<PathBuf>,
+    /// There is no manifest but the snapshot's.
+    is_bare: bool,
 }
 
 impl Place {
     /// A directory with this manifest. `{dir}` in the text stands for the directory.
     pub fn new(manifest: &str) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
-        let place = Self { dir, options: Vec::new() };
+        let place = Self { dir, options: Vec::new(), from: None, is_bare: false };
         place.put("system.toml", manifest.replace("{dir}", &place.path("").display().to_string()));
         place
     }
@@ -41,6 +45,18 @@ impl Place {
     pub fn with_options(self, options: &[&str]) -> Self {
         let options = options.iter().map(|option| (*option).to_owned()).collect();
         Self { options, ..self }
+    }
+
+    /// The same, going on from a snapshot.
+    #[must_use]
+    pub fn from_snapshot(self, file: &Path) -> Self {
+        Self { from: Some(file.to_owned()), ..self }
+    }
+
+    /// An empty directory, from which what a snapshot says is run.
+    pub fn of_snapshot(file: &Path) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        Self { dir, options: Vec::new(), from: Some(file.to_owned()), is_bare: true }
     }
 
     /// A path in the directory.
@@ -83,7 +99,13 @@ impl Place {
     /// `vmm run` of the manifest, with the images of this build.
     pub fn run_command(&self) -> Command {
         let mut command = command();
-        command.arg("run").arg(self.path("system.toml"));
+        command.arg("run");
+        if !self.is_bare {
+            command.arg(self.path("system.toml"));
+        }
+        if let Some(file) = &self.from {
+            command.arg("--from").arg(file);
+        }
         command.arg("--images").arg(environment::images());
         command.arg("--socket").arg(self.socket()).args(&self.options);
         command
@@ -164,6 +186,7 @@ impl System {
         for domain in self.domains() {
             self.records.after(0, &format!("the start of {domain}"), |record| {
                 is_event(record, &domain, "domain-started")
+                    || is_event(record, &domain, "domain-restored")
             });
         }
     }

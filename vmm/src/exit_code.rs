@@ -22,11 +22,13 @@ pub enum ExitCode {
     Refused = 7,
     /// Domains kept failing until the root group gave up.
     GaveUp = 8,
+    /// A snapshot is missing, damaged, or of something else.
+    Snapshot = 9,
 }
 
 impl ExitCode {
     /// Every code, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Success,
         Self::Runtime,
         Self::Usage,
@@ -36,6 +38,7 @@ impl ExitCode {
         Self::Unreachable,
         Self::Refused,
         Self::GaveUp,
+        Self::Snapshot,
     ];
 
     /// What the code means, in a few words.
@@ -50,6 +53,7 @@ impl ExitCode {
             Self::Unreachable => "no such system runs, or it cannot be reached",
             Self::Refused => "the system refused: unknown domain, or wrong state",
             Self::GaveUp => "supervision gave up: restarts did not help",
+            Self::Snapshot => "a snapshot is missing, damaged, or of something else",
         }
     }
 }

@@ -19,6 +19,7 @@
 //! | [`gateway`] | host sockets in front of a domain's port |
 //! | [`disk`] | host files that are lent to domains as disks |
 //! | [`nucleus`] | the running system: lives of domains |
+//! | [`snapshot`] | domains in a file: its format, what must fit |
 //! | [`supervisor`] | what follows when a domain ends: restarts, order, escalation |
 //! | [`system`] | from a manifest to a running system |
 //! | [`journal`] | log lines and events |
@@ -48,5 +49,6 @@ pub mod journal;
 pub mod machine;
 pub mod manifest;
 pub mod nucleus;
+pub mod snapshot;
 pub mod supervisor;
 pub mod system;

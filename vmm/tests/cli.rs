@@ -223,6 +223,26 @@ fn a_core_file_is_whole_and_private_or_not_there() {
 }
 
 #[test]
+fn what_arrives_and_is_no_snapshot_is_not_kept() {
+    let system = System::start();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("kv.snap");
+    for arguments in [&["snapshot", "kv"][..], &["snapshot", "--deadline", "1 min"]] {
+        let refused = at(&system, &[arguments, &[path.to_str().unwrap()]].concat());
+        assert_eq!(refused.status.code(), Some(9), "{refused:?}");
+        let says = text(&refused.stderr);
+        assert!(says.contains("kv.snap: this is no snapshot"), "{says}");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+    let wrong = at(&system, &["snapshot", "--deadline", "soon", path.to_str().unwrap()]);
+    assert_eq!(wrong.status.code(), Some(2));
+    let nowhere = dir.path().join("nowhere").join("kv.snap");
+    let refused = at(&system, &["snapshot", nowhere.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(5));
+    assert!(text(&refused.stderr).contains("nowhere/kv.snap"), "{refused:?}");
+}
+
+#[test]
 fn orders_say_what_was_done_and_stop_waits() {
     let system = System::start();
     assert_eq!(stdout(&at(&system, &["kill", "kv"])), "killed kv\n");

@@ -118,7 +118,7 @@ impl Endpoints {
     }
 
     /// Attaches all channels again, for a new incarnation with the memory of an old one.
-    fn attach_anew(&mut self, entries: &[ChannelEntry]) {
+    pub(super) fn attach_anew(&mut self, entries: &[ChannelEntry]) {
         for (number, (end, entry)) in self.all.iter_mut().zip(entries).enumerate() {
             *end = Endpoint::attach(number, entry);
             if entry.role() == Role::Server {
@@ -254,6 +254,12 @@ impl Endpoints {
         ends.any(|end| matches!(end, Endpoint::Server(server) if server.is_serving()))
     }
 
+    /// Whether calls are under way.
+    pub(super) fn are_calling(&self) -> bool {
+        let mut ends = self.all.iter();
+        ends.any(|end| matches!(end, Endpoint::Client(calls) if !calls.is_idle()))
+    }
+
     /// About to sleep until a message comes. The caller must look once more after this.
     pub(super) fn declare_asleep(&mut self) {
         ready_page(READY).declare_asleep();
@@ -326,10 +332,7 @@ pub(crate) fn attach_anew() {
 
 /// Whether no call is under way.
 pub(crate) fn is_idle() -> bool {
-    with(|endpoints| {
-        let mut ends = endpoints.all.iter();
-        ends.all(|end| !matches!(end, Endpoint::Client(calls) if !calls.is_idle()))
-    })
+    with(|endpoints| !endpoints.are_calling())
 }
 
 /// Runs `f` with the endpoints to itself.

@@ -20,6 +20,7 @@ mod lent;
 mod message;
 mod port;
 mod reply;
+mod rest;
 mod typed;
 mod wait;
 

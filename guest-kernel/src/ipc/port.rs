@@ -6,6 +6,7 @@ use atoll_ipc::ready::ChannelSet;
 
 use super::endpoints::{Endpoint, Endpoints, complain, with};
 use super::message::Message;
+use super::rest::rest_if_asked;
 use super::wait::{Awaited, wait};
 use crate::clock::Instant;
 use crate::{boot, ready};
@@ -47,8 +48,11 @@ impl Port {
     pub fn event(self, deadline: Option<Instant>) -> Option<Event> {
         ready::at_first_wait();
         let awaited = ForMessage { ports: &[self], notified: true };
-        with(|endpoints| wait(endpoints, deadline, ChannelSet::EMPTY, awaited))
-            .map(|(_, event)| event)
+        let found = with(|endpoints| {
+            rest_if_asked(endpoints);
+            wait(endpoints, deadline, ChannelSet::EMPTY, awaited)
+        });
+        found.map(|(_, event)| event)
     }
 
     /// The unique identifier of this port (CHORUS), if a channel leads to it: no other port has
@@ -118,7 +122,11 @@ fn receive_quickly(endpoints: &mut Endpoints, ports: &[Port]) -> Option<(Port, M
 fn receive_at_length(ports: &[Port], deadline: Option<Instant>) -> Option<(Port, Message)> {
     ready::at_first_wait();
     let awaited = ForMessage { ports, notified: false };
-    let found = with(|endpoints| wait(endpoints, deadline, ChannelSet::EMPTY, awaited));
+    let found = with(|endpoints| {
+        // One that is never out of work comes by here, too, now and then.
+        rest_if_asked(endpoints);
+        wait(endpoints, deadline, ChannelSet::EMPTY, awaited)
+    });
     match found? {
         (port, Event::Message(message)) => Some((port, message)),
         (_, Event::Notified(_)) => None,

@@ -13,6 +13,7 @@ use atoll_ipc::abi::{FOREVER, SPIN_ADAPTIVE, SPIN_ALWAYS};
 use atoll_ipc::ready::ChannelSet;
 
 use super::endpoints::{Endpoints, host_page, with};
+use super::rest::rest_if_asked;
 use crate::clock::Instant;
 use crate::{boot, exits};
 
@@ -34,7 +35,8 @@ pub(super) trait Awaited {
     /// Looks thoroughly.
     fn look(&mut self, endpoints: &mut Endpoints) -> Option<Self::Found>;
 
-    /// Whether a server that is asked to end may end instead of waiting for it.
+    /// Whether a server that is asked to end may end instead of waiting for it, and one that is
+    /// asked to come to rest may do so.
     fn is_idle(&self, _: &Endpoints) -> bool {
         false
     }
@@ -72,6 +74,9 @@ fn wait_long<A: Awaited>(
 ) -> Option<A::Found> {
     loop {
         end_if_asked(&awaited, endpoints);
+        if awaited.is_idle(endpoints) {
+            rest_if_asked(endpoints);
+        }
         let budget = budget();
         if budget > 0 {
             ring(&owed.or(&endpoints.take_kicks()));
@@ -135,7 +140,9 @@ fn spin<A: Awaited>(
             return Some(found);
         }
         let now = Instant::now();
-        let late = deadline.is_some_and(|deadline| now >= deadline) || boot::is_stopping();
+        let late = deadline.is_some_and(|deadline| now >= deadline)
+            || boot::is_stopping()
+            || boot::is_resting();
         if late || now.ticks_since(start) >= budget || (budget != u64::MAX && is_crowded()) {
             return None;
         }
@@ -200,6 +207,7 @@ pub fn together<T>(work: impl FnOnce() -> T) -> T {
 /// Sleeps until a moment; messages that arrive meanwhile stay in their rings.
 pub fn sleep_until(deadline: Instant) {
     while Instant::now() < deadline {
+        with(rest_if_asked);
         let kicks = with(Endpoints::take_kicks);
         exits::wait(kicks.words(), deadline.since(Instant::now()).as_nanos() as u64, false);
     }

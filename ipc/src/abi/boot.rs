@@ -64,8 +64,8 @@ pub struct BootPage {
     /// Bytes of the state region at [`STATE`](super::layout::STATE), which a restart keeps; 0 if
     /// the domain has none.
     pub state_len: u64,
-    /// Kept for the incarnation that is asked to come to rest, so that a checkpoint can be taken of
-    /// it; 0, for no nucleus asks yet.
+    /// The incarnation that is asked to come to rest, so that a checkpoint can be taken of it for a
+    /// snapshot; 0 if none is.
     pub resting: AtomicU32,
     /// Zero.
     pub reserved: u32,

@@ -9,10 +9,12 @@
 //! | [`LOG`] | ring 3 | a console line: [`Control::text`], at [`Control::level`] |
 //! | [`COMPLAIN`] | ring 3 | the peer of channel [`Control::status`] broke the protocol |
 //! | [`READY`] | ring 3, vCPU 0 | the server has begun; with [`Control::status`] 0 a checkpoint is taken here, so this may return more than once |
+//! | [`REST`] | ring 3, vCPU 0 | the server is at rest, as [`BootPage::resting`] asks: a checkpoint can be taken here, so this may return more than once |
 //! | [`KICK`] + *n* | ring 3 | doorbell of channel *n*; an ioeventfd, so the vCPU runs on |
 //!
 //! One byte is written. Its value means nothing, but must be zero for a doorbell.
 //!
+//! [`BootPage::resting`]: super::BootPage::resting
 //! [`Control::kick`]: super::Control::kick
 //! [`Control::wait_ns`]: super::Control::wait_ns
 //! [`Control::status`]: super::Control::status
@@ -35,9 +37,11 @@ pub const LOG: u16 = 0x13;
 pub const COMPLAIN: u16 = 0x14;
 /// Say that the server has begun.
 pub const READY: u16 = 0x15;
+/// Say that the server is at rest.
+pub const REST: u16 = 0x16;
 /// Doorbell of channel 0.
 pub const KICK: u16 = 0x400;
 
 /// The ports that ring 3 may write, as ranges (the I/O permission bitmap).
 pub const ALLOWED: [core::ops::Range<u16>; 2] =
-    [WAIT..READY + 1, KICK..KICK + super::CHANNELS_MAX as u16];
+    [WAIT..REST + 1, KICK..KICK + super::CHANNELS_MAX as u16];

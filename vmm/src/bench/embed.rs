@@ -42,6 +42,7 @@ impl Embedded<'_> {
             images_dir: self.images.to_owned(),
             socket: Some(socket.clone()),
             output: Output::None,
+            from: None,
             disk_faults: Vec::new(),
         };
         run_with(manifest, options, links, |ends, stop| {

@@ -50,6 +50,7 @@ pub fn run(order: &Order, first: u32, out: &mut (dyn Write + Send)) -> Result<()
         images_dir: order.images.clone(),
         socket: Some(place.path().join("control")),
         output: Output::None,
+        from: None,
         disk_faults: Vec::new(),
     };
     let mut result = Ok(());

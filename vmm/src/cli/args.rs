@@ -4,12 +4,13 @@ mod bench;
 
 use std::fmt::Write;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand};
 
 use crate::disk::DiskFault;
 use crate::exit_code::ExitCode;
-use crate::manifest::{DomainName, SystemName};
+use crate::manifest::{DomainName, SystemName, length_of_time};
 
 pub(super) use bench::*;
 
@@ -62,6 +63,8 @@ pub(super) enum Command {
     Inspect(DomainArgs),
     /// Write a core file of a domain as it is, for gdb
     Core(CoreArgs),
+    /// Write a domain, or the whole system, as it is to a file that `vmm run --from` goes on from
+    Snapshot(SnapshotArgs),
     /// Show a domain's last faults, and what followed each
     Faults(DomainArgs),
     /// List requests of which server after server has died; show one, send it again, or drop it
@@ -70,8 +73,15 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
-    #[command(flatten)]
-    pub(super) check: CheckArgs,
+    /// The system's manifest; by default that of the snapshot
+    #[arg(value_name = "SYSTEM.toml", required_unless_present = "from")]
+    pub(super) manifest: Option<PathBuf>,
+    /// Directory of images named without a path; by default that of the manifest, or of the snapshot
+    #[arg(long, value_name = "DIR", env = "ATOLL_IMAGES")]
+    pub(super) images: Option<PathBuf>,
+    /// Go on from a snapshot with the domains that are in it; the others begin at their images
+    #[arg(long, value_name = "FILE")]
+    pub(super) from: Option<PathBuf>,
     /// Control socket; by default one named after the system
     #[arg(long, value_name = "PATH")]
     pub(super) socket: Option<PathBuf>,
@@ -143,6 +153,31 @@ pub(super) struct CoreArgs {
     /// The file, which must not exist yet [default: DOMAIN.core]
     #[arg(value_name = "FILE")]
     pub(super) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) target: Target,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(allow_missing_positional = true)]
+pub(super) struct SnapshotArgs {
+    /// The domain; without one, all that do not depend on disks, at one moment
+    #[arg(value_name = "DOMAIN")]
+    pub(super) domain: Option<DomainName>,
+    /// The file
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// Replace a file that is there
+    #[arg(long)]
+    pub(super) force: bool,
+    /// How long it may take until all servers are between two messages
+    #[arg(long, value_name = "TIME", default_value = "5 s", value_parser = length_of_time)]
+    pub(super) deadline: Duration,
+    /// Take none: say what is in the file
+    #[arg(long, conflicts_with_all = ["domain", "force", "deadline", "system", "socket"])]
+    pub(super) describe: bool,
+    /// Take none: print the manifest that is in the file
+    #[arg(long, conflicts_with_all = ["describe", "domain", "force", "deadline", "system", "socket"])]
+    pub(super) manifest: bool,
     #[command(flatten)]
     pub(super) target: Target,
 }

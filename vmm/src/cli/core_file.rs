@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use hyper::Method;
 use serde_json::json;
 
 use crate::control::Client;
@@ -67,7 +68,7 @@ impl<'p> Draft<'p> {
             }
             Err(error) => ControlFlow::Break(error),
         };
-        let broken = converse(client.fetch(&target, write))?;
+        let broken = converse(client.fetch(Method::GET, &target, write))?;
         let outcome = broken.map_or_else(|| self.file.flush(), Err);
         outcome.map_err(|source| failed("write", self.path, source))?;
         self.whole = true;

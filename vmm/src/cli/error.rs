@@ -16,6 +16,7 @@ use crate::control::ClientError;
 use crate::control::api::ProblemKind;
 use crate::exit_code::ExitCode;
 use crate::manifest::ManifestError;
+use crate::snapshot::{DraftError, SnapshotError};
 use crate::system::SystemError;
 
 #[derive(Debug, Error)]
@@ -38,6 +39,12 @@ pub(super) enum CliError {
     Plot(#[from] PlotError),
     #[error(transparent)]
     Campaign(#[from] CampaignError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error(transparent)]
+    Draft(#[from] DraftError),
+    #[error("there is nothing to run; name a manifest, or a snapshot with --from FILE")]
+    NoManifest,
     #[error(
         "no system runs here (looked in {}); start one with `vmm run SYSTEM.toml`",
         .0.display()
@@ -71,7 +78,9 @@ impl CliError {
             Self::Kv(error) => kv_code(error),
             Self::Peers(error) => peers_code(error),
             Self::Plot(error) => plot_code(error),
-            Self::File { .. } => ExitCode::Host,
+            Self::File { .. } | Self::Draft(_) => ExitCode::Host,
+            Self::Snapshot(_) => ExitCode::Snapshot,
+            Self::NoManifest => ExitCode::Usage,
             Self::Campaign(error) => campaign_code(error),
             Self::NoneRuns(_) => ExitCode::Unreachable,
             Self::SeveralRun(_) => ExitCode::Usage,
@@ -177,6 +186,7 @@ fn client_code(error: &ClientError) -> ExitCode {
             | ProblemKind::WrongState
             | ProblemKind::NoState
             | ProblemKind::NoCore
+            | ProblemKind::NoSnapshot
             | ProblemKind::NoSuchLetter
             | ProblemKind::LetterNotWhole
             | ProblemKind::ShuttingDown

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use crate::control::api::{DomainReport, FaultReport, Frame, StateReport};
+use crate::control::api::{DomainReport, FaultReport, Frame, Restored, StateReport};
 use crate::journal::printable;
 
 use super::args::DomainArgs;
@@ -82,6 +82,10 @@ fn facts(report: &DomainReport, out: &mut dyn Write) -> io::Result<()> {
         format_args!("{}, after {}", status.restarts, counted(status.faults, "fault")),
         out,
     )?;
+    if let Some(Restored { file, epoch, taken }) = &status.restored {
+        let (file, taken) = (printable(file), time(*taken));
+        fact("restored", format_args!("from {file}, epoch {epoch} there, taken {taken}"), out)?;
+    }
     fact("image", format_args!("{} {}", status.image, report.image_hash), out)?;
     fact("memory", format_args!("{resident} resident of {memory}"), out)?;
     if let Some(StateReport { bytes, populated_bytes }) = report.state_region {

@@ -2,11 +2,13 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::json;
 
 use crate::exit_code::ExitCode;
 use crate::manifest::Manifest;
+use crate::snapshot::Snapshot;
 use crate::system::{self, Output, RunOptions};
 
 use super::args::{CheckArgs, RunArgs};
@@ -14,16 +16,23 @@ use super::error::CliError;
 use super::human::counted;
 
 pub(super) fn run(args: &RunArgs, json: bool) -> Result<(), CliError> {
-    let manifest = Manifest::load(&args.check.manifest)?;
-    let images_dir = images_dir(&args.check);
+    let from = args.from.as_deref().map(Snapshot::read).transpose()?;
+    let (manifest, file) = match (&args.manifest, &from) {
+        (Some(file), _) => (Manifest::load(file)?, file),
+        // Its images are sought beside the file, as those of a manifest are.
+        (None, Some(from)) => (Manifest::parse(from.manifest.as_bytes(), &from.file)?, &from.file),
+        (None, None) => return Err(CliError::NoManifest),
+    };
+    let images_dir = images_dir(args.images.as_deref(), file);
     let output = if json { Output::Json } else { Output::Text };
     let (socket, disk_faults) = (args.socket.clone(), args.disk_fault.clone());
-    Ok(system::run(manifest, RunOptions { images_dir, socket, output, disk_faults })?)
+    let from = from.map(Arc::new);
+    Ok(system::run(manifest, RunOptions { images_dir, socket, output, disk_faults, from })?)
 }
 
 pub(super) fn check(args: &CheckArgs, json: bool, out: &mut dyn Write) -> Result<(), CliError> {
     let manifest = Manifest::load(&args.manifest)?;
-    system::check(&manifest, &images_dir(args))?;
+    system::check(&manifest, &images_dir(args.images.as_deref(), &args.manifest))?;
     if json {
         let domains: Vec<_> = manifest.domains.keys().map(|name| name.as_str()).collect();
         writeln!(out, "{}", json!({ "system": manifest.name.as_str(), "domains": domains }))?;
@@ -46,7 +55,7 @@ pub(super) fn doctor(json: bool) -> Result<ExitCode, CliError> {
     Ok(crate::doctor::run(json)?)
 }
 
-fn images_dir(args: &CheckArgs) -> PathBuf {
-    let beside = || args.manifest.parent().unwrap_or(Path::new("")).to_owned();
-    args.images.clone().unwrap_or_else(beside)
+fn images_dir(named: Option<&Path>, manifest: &Path) -> PathBuf {
+    let beside = || manifest.parent().unwrap_or(Path::new(""));
+    named.unwrap_or_else(beside).to_owned()
 }

@@ -17,6 +17,7 @@ mod letters;
 mod local;
 mod operate;
 mod ps;
+mod snapshot;
 mod style;
 mod table;
 mod target;
@@ -83,6 +84,7 @@ fn dispatch(command: &Command, json: bool, out: &mut dyn Write) -> Result<ExitCo
         Command::Events(options) => follow::events(options, json, out)?,
         Command::Inspect(domain) => inspect::inspect(domain, json, out)?,
         Command::Core(options) => core_file::core(options, json, out)?,
+        Command::Snapshot(options) => snapshot::snapshot(options, json, out)?,
         Command::DeadLetters(options) => letters::letters(options, json, out)?,
         Command::Faults(domain) => faults::faults(domain, json, out)?,
     }

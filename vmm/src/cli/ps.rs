@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use crate::control::api::{DomainStatus, SystemStatus};
 
+use crate::journal::printable;
+
 use super::args::Target;
 use super::error::CliError;
 use super::human::{duration, size};
@@ -48,6 +50,9 @@ pub(super) fn print(status: &SystemStatus, out: &mut dyn Write) -> io::Result<()
         status.host,
         status.version
     )?;
+    if let Some(file) = &status.restored_from {
+        writeln!(out, "restored from {}", printable(file))?;
+    }
     let mut table = Table::new(&HEAD);
     for domain in &status.domains {
         table.row(row(domain));

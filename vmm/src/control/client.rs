@@ -166,10 +166,11 @@ impl Client {
     /// When the system is not there, says no, or breaks off.
     pub async fn fetch<B>(
         &self,
+        method: Method,
         target: &str,
         mut each: impl FnMut(&[u8]) -> ControlFlow<B>,
     ) -> Result<Option<B>, ClientError> {
-        let mut response = self.request(Method::GET, target).await?;
+        let mut response = self.request(method, target).await?;
         while let Some(frame) = response.frame().await {
             let frame = frame.map_err(|source| self.lost(source))?;
             let Some(piece) = frame.data_ref() else { continue };

@@ -53,6 +53,15 @@ pub enum Request {
         /// Where the file goes.
         answer: Answer<Vec<u8>>,
     },
+    /// Take a snapshot of one domain, or of all.
+    Snapshot {
+        /// The domain's name; all if there is none.
+        domain: Option<String>,
+        /// How long it may take until all are at rest.
+        deadline: Duration,
+        /// Where the file goes, in pieces.
+        answer: Answer<Vec<Vec<u8>>>,
+    },
     /// End the running incarnation as a crash does.
     Kill {
         /// The domain's name.
@@ -167,6 +176,14 @@ pub enum Refusal {
         /// What is in the way.
         why: String,
     },
+    /// There can be no snapshot.
+    #[error("no snapshot of {of}: {why}")]
+    NoSnapshot {
+        /// Of what.
+        of: String,
+        /// What is in the way, and what to do.
+        why: String,
+    },
     /// The domain keeps nothing.
     #[error(
         "`{domain}` has no state region, so every restart begins without; `state` in the manifest \
@@ -251,6 +268,7 @@ impl Refusal {
             Self::WrongState { .. } => (ProblemKind::WrongState, 409),
             Self::NoState { .. } => (ProblemKind::NoState, 409),
             Self::NoCore { .. } => (ProblemKind::NoCore, 500),
+            Self::NoSnapshot { .. } => (ProblemKind::NoSnapshot, 409),
             Self::ShuttingDown => (ProblemKind::ShuttingDown, 503),
             Self::NoAnswer { .. } => (ProblemKind::NoAnswer, 504),
         };
@@ -314,13 +332,33 @@ impl ControlHandle {
     /// # Errors
     /// The nucleus's refusal; [`Refusal::ShuttingDown`] when it is gone.
     pub async fn ask<T>(&self, make: impl FnOnce(Answer<T>) -> Request) -> Result<T, Refusal> {
+        self.ask_within(ANSWER_TIMEOUT, make).await
+    }
+
+    /// As [`ControlHandle::ask`], for what takes longer.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn ask_for_long<T>(
+        &self,
+        time: Duration,
+        make: impl FnOnce(Answer<T>) -> Request,
+    ) -> Result<T, Refusal> {
+        self.ask_within(ANSWER_TIMEOUT + time, make).await
+    }
+
+    async fn ask_within<T>(
+        &self,
+        limit: Duration,
+        make: impl FnOnce(Answer<T>) -> Request,
+    ) -> Result<T, Refusal> {
         let (answer, answered) = oneshot::channel();
         self.requests.send(make(answer)).map_err(|_| Refusal::ShuttingDown)?;
         (self.wake)();
-        match tokio::time::timeout(ANSWER_TIMEOUT, answered).await {
+        match tokio::time::timeout(limit, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Refusal::ShuttingDown),
-            Err(_) => Err(Refusal::NoAnswer { seconds: ANSWER_TIMEOUT.as_secs() }),
+            Err(_) => Err(Refusal::NoAnswer { seconds: limit.as_secs() }),
         }
     }
 }

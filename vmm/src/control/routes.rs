@@ -1,5 +1,7 @@
 //! The routes of the control API: from a request for a URL to one for the nucleus.
 
+mod snapshots;
+
 use std::sync::Arc;
 
 use axum::extract::rejection::{PathRejection, QueryRejection};
@@ -27,7 +29,7 @@ use super::stream::{self, Events, Lines, Stream};
 /// Most streams of logs and events at a time; each holds a bounded amount of memory.
 const STREAMS_MAX: usize = 64;
 
-/// Most core files at a time: each is a copy of a domain's memory.
+/// Most core files and snapshots at a time: each is a copy of a domain's memory.
 const CORES_MAX: usize = 1;
 
 /// What the handlers share.
@@ -76,10 +78,12 @@ fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::with_openapi(openapi::frame())
         .routes(routes!(system))
         .routes(routes!(stop))
+        .routes(routes!(snapshots::system_snapshot))
         .routes(routes!(domains))
         .routes(routes!(domain))
         .routes(routes!(faults))
         .routes(routes!(core))
+        .routes(routes!(snapshots::domain_snapshot))
         .routes(routes!(kill))
         .routes(routes!(restart))
         .routes(routes!(reset_state))
@@ -147,7 +151,8 @@ fn too_many() -> Failure {
 }
 
 fn one_at_a_time() -> Failure {
-    let message = "a core file is on its way already; try again when that is there".to_owned();
+    let message =
+        "a core file or a snapshot is on its way already; try again when that is there".to_owned();
     Failure(Problem { kind: ProblemKind::TooManyStreams, status: 503, message })
 }
 
@@ -218,7 +223,7 @@ async fn core(State(api): State<Api>, name: DomainPath) -> Result<Response, Fail
     let Path(domain) = name?;
     let permit = Arc::clone(&api.cores).try_acquire_owned().map_err(|_| one_at_a_time())?;
     let file = api.nucleus.ask(|answer| Request::Core { domain, answer }).await?;
-    Ok(stream::respond_with_file(file, "application/x-coredump", api.stopping, permit))
+    Ok(stream::respond_with_file(vec![file], "application/x-coredump", api.stopping, permit))
 }
 
 /// Ends the running incarnation as a crash does; the restart policy says what follows.

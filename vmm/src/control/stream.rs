@@ -135,28 +135,30 @@ impl Stream {
 /// Bytes of a file that are handed on at a time.
 const PIECE: usize = 1 << 20;
 
-/// An answer whose body is a whole file, at the reader's pace. The leave ends with it, whether the
+/// An answer whose body is a whole file, in parts that follow each other, at the reader's pace. The leave ends with it, whether the
 /// reader took all, has gone, or the server stopped; who got less than the header says knows.
 pub(super) fn respond_with_file(
-    file: Vec<u8>,
+    file: Vec<Vec<u8>>,
     kind: &'static str,
     mut stopping: watch::Receiver<bool>,
     permit: OwnedSemaphorePermit,
 ) -> Response {
     let head = [
         (header::CONTENT_TYPE, HeaderValue::from_static(kind)),
-        (header::CONTENT_LENGTH, file.len().into()),
+        (header::CONTENT_LENGTH, file.iter().map(Vec::len).sum::<usize>().into()),
     ];
     let head: [(_, HeaderValue); 2] = head;
     let (pieces, reader) = mpsc::channel(1);
     tokio::spawn(async move {
-        let mut rest = Bytes::from(file);
-        while !rest.is_empty() {
-            let piece = rest.split_to(PIECE.min(rest.len()));
-            tokio::select! {
-                sent = pieces.send(piece) => if sent.is_err() { break },
-                // An error means that the server is gone, which is a stop as well.
-                _ = stopping.wait_for(|stop| *stop) => break,
+        for part in file {
+            let mut rest = Bytes::from(part);
+            while !rest.is_empty() {
+                let piece = rest.split_to(PIECE.min(rest.len()));
+                tokio::select! {
+                    sent = pieces.send(piece) => if sent.is_err() { return },
+                    // An error means that the server is gone, which is a stop as well.
+                    _ = stopping.wait_for(|stop| *stop) => return,
+                }
             }
         }
         drop(permit);

@@ -1,6 +1,7 @@
 //! What a domain is made from, and how its memory looks before the first instruction.
 
 use std::io::Cursor;
+use std::ops::Range;
 use std::sync::Arc;
 
 use atoll_image::{Image, Rights};
@@ -122,6 +123,20 @@ impl Blueprint {
             image: self.image.hash().to_bytes(),
             ..BootPage::new(self.system, self.name, self.id)
         }
+    }
+
+    /// The memory that ring 3 can write and that is the domain's alone, in its order.
+    pub fn writable(&self) -> Vec<Range<u64>> {
+        let plan = &self.plan;
+        let segments = self.image.segments().iter();
+        let segments = segments
+            .filter(|segment| !segment.supervisor && segment.rights == Rights::ReadWrite)
+            .map(|segment| segment.vaddr / PAGE * PAGE..segment.pages_end());
+        let stacks = (0..plan.vcpus).map(|vcpu| plan.stack(vcpu)..plan.stack_top(vcpu));
+        let rest = [plan.control(0)..plan.control(plan.vcpus), plan.heap()..plan.heap_end()];
+        let mut ranges: Vec<_> = segments.chain(stacks).chain(rest).collect();
+        ranges.sort_by_key(|range| range.start);
+        ranges
     }
 
     /// Where a channel is mapped.

@@ -17,17 +17,19 @@ use vmm_sys_util::eventfd::EventFd;
 
 use super::birth::Birth;
 use super::blueprint::Blueprint;
+use super::checkpoint::{Checkpoint, Room, Taken};
 use super::core_file::{self, Deliver, Names};
 use super::counters::Counters;
 use super::fault::{self, Cause, Circumstances, Snapshot};
 use super::injection::Injection;
 use super::succession::Licence;
-use super::vcpu_thread::{Order, Origin, Report, Shared, VcpuThread, signal};
+use super::vcpu_thread::{Order, Origin, RESTING, Report, Shared, VcpuThread, signal};
 use crate::control::api::{FaultReport, Registers};
 use crate::journal::Journal;
 use crate::machine::MachineError;
 use crate::machine::host::Host;
 use crate::machine::interrupt::interrupt;
+use crate::machine::vcpu::Point;
 use crate::machine::vm::Vm;
 
 /// Why a domain could not be made.
@@ -66,7 +68,13 @@ struct Seat {
 
 impl Seat {
     /// Begins its thread, which makes the vCPU. It ends if the seat is dropped.
-    fn take(domain: &str, birth: Birth, index: u32, line: &Line) -> Result<Self, DomainError> {
+    fn take(
+        domain: &str,
+        birth: Birth,
+        index: u32,
+        point: Option<Point>,
+        line: &Line,
+    ) -> Result<Self, DomainError> {
         let (orders, received) = mpsc::channel();
         let (shared, known) = mpsc::channel();
         let ordered = Arc::new(new_event().map_err(|cause| DomainError::Machine {
@@ -86,6 +94,7 @@ impl Seat {
                 reported: line.reported,
                 ready: Cell::new(false),
                 started: Cell::new(Instant::now()),
+                point,
             };
             thread.run(vcpu);
         };
@@ -122,7 +131,8 @@ pub struct Line {
 }
 
 impl Domain {
-    /// Makes a domain in an empty VM. Its vCPUs stand still until [`Domain::start`].
+    /// Makes a domain in an empty VM. Its vCPUs stand still until [`Domain::start`]. With a
+    /// checkpoint, which is one of its own kind, that is where incarnations can begin.
     ///
     /// # Errors
     /// If the host lacks something for it.
@@ -130,6 +140,7 @@ impl Domain {
         host: &Arc<Host>,
         vm: Arc<Vm>,
         blueprint: Blueprint,
+        checkpoint: Option<&Checkpoint>,
         journal: &Arc<Journal>,
         line: &Line,
     ) -> Result<Self, DomainError> {
@@ -139,9 +150,16 @@ impl Domain {
         // The vCPUs are made while the memory is.
         let seats: Vec<_> = births
             .zip(0..)
-            .map(|(birth, index)| Seat::take(&domain, birth, index, line))
+            .map(|(birth, index)| {
+                let point = checkpoint.filter(|_| index == 0).map(|it| it.point.clone());
+                Seat::take(&domain, birth, index, point, line)
+            })
             .collect::<Result<_, _>>()?;
-        let shared = Arc::new(Self::share(host, &vm, blueprint, journal).map_err(failed)?);
+        let shared = Self::share(host, &vm, blueprint, journal).map_err(failed)?;
+        if let Some(checkpoint) = checkpoint {
+            checkpoint.place(&shared.blueprint, &shared.memory).map_err(failed)?;
+        }
+        let shared = Arc::new(shared);
         let vcpus = seats.into_iter().map(|seat| seat.open(&shared)).collect();
         Ok(Self { shared, vcpus, line: line.clone() })
     }
@@ -154,7 +172,7 @@ impl Domain {
         let Shared { host, blueprint, journal, .. } = &*self.shared;
         let failed = |cause| DomainError::Machine { domain: blueprint.name.to_string(), cause };
         let vm = Vm::new(host).map(Arc::new).map_err(failed)?;
-        Self::new(host, vm, blueprint.clone(), journal, &self.line)
+        Self::new(host, vm, blueprint.clone(), None, journal, &self.line)
     }
 
     fn share(
@@ -243,6 +261,35 @@ impl Domain {
             log::error!("{}: it cannot be told to stop: {error}", blueprint.name);
         }
         signal(&blueprint.wake);
+    }
+
+    /// Asks the server to come to rest, if it is in that incarnation; 0 for none.
+    pub fn ask_to_rest(&self, epoch: u32) {
+        let Shared { memory, blueprint, .. } = &*self.shared;
+        if let Err(error) = memory.write(RESTING, &epoch.to_le_bytes()) {
+            log::error!("{}: it cannot be told to rest: {error}", blueprint.name);
+        }
+        signal(&blueprint.wake);
+    }
+
+    /// Has a checkpoint taken of the server, which is at rest; it goes on then.
+    pub fn take_checkpoint(&self, room: Room, taken: mpsc::Sender<Taken>) {
+        self.order(0, Order::Checkpoint { room, taken });
+    }
+
+    /// What makes room for a checkpoint, on any thread.
+    pub fn room(&self) -> impl FnOnce() -> Room + Send + use<> {
+        let shared = self.shared.clone();
+        move || {
+            let Shared { memory, blueprint, .. } = &*shared;
+            let state = blueprint.state.as_ref().map(|state| state.room());
+            Room { memory: memory.room(&blueprint.writable()), state: state.unwrap_or_default() }
+        }
+    }
+
+    /// Lets the server go on that is at rest.
+    pub fn go_on_from_rest(&self) {
+        self.order(0, Order::GoOnFromRest);
     }
 
     /// How often the server said that it is alive; its own word.

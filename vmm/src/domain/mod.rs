@@ -7,6 +7,7 @@
 mod backtrace;
 mod birth;
 mod blueprint;
+mod checkpoint;
 mod core_file;
 mod counters;
 mod fault;
@@ -17,11 +18,11 @@ mod succession;
 mod vcpu_thread;
 
 pub use blueprint::{Blueprint, ChannelEnd};
+pub use checkpoint::{Checkpoint, Room, Taken};
 pub use core_file::{CoreError, Names};
 pub use counters::Counters;
 pub use fault::{Cause, Circumstances, Snapshot};
 pub use handle::{Domain, DomainError, Line, new_event};
 pub use injection::{Harm, Injected, Injection, Random};
-pub use registers::is_address;
 pub use succession::{Licence, Steps, Succession};
 pub use vcpu_thread::{Origin, Report, ReportKind, signal};

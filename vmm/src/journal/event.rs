@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::control::api::{FaultReport, FaultSummary};
+use crate::control::api::{FaultReport, FaultSummary, Restored};
 use crate::domain::{Origin, Steps};
 
 /// One thing that happened.
@@ -37,6 +37,22 @@ pub enum EventKind {
     DomainStarted {
         /// The incarnation.
         epoch: u64,
+    },
+    /// A domain's first incarnation goes on from a snapshot.
+    DomainRestored {
+        /// The incarnation.
+        epoch: u64,
+        /// What it follows.
+        from: Restored,
+    },
+    /// A snapshot was taken: of the domain, or of all.
+    SnapshotTaken {
+        /// How many domains are in it.
+        domains: u64,
+        /// Bytes of the file.
+        bytes: u64,
+        /// The longest time that one of them stood still, in microseconds.
+        micros: u64,
     },
     /// An incarnation ended in a fault.
     DomainFaulted {
@@ -176,6 +192,20 @@ impl fmt::Display for EventKind {
             Self::SystemStarted => f.write_str("system started"),
             Self::SystemStopping { reason } => write!(f, "system stopping: {reason}"),
             Self::DomainStarted { epoch } => write!(f, "started, epoch {epoch}"),
+            Self::DomainRestored { epoch, from } => {
+                write!(
+                    f,
+                    "restored from {}, epoch {} there, epoch {epoch} here",
+                    from.file, from.epoch
+                )
+            }
+            Self::SnapshotTaken { domains, bytes, micros } => {
+                let counted = if *domains == 1 { "domain" } else { "domains" };
+                write!(
+                    f,
+                    "snapshot taken: {domains} {counted}, {bytes} bytes, stood still for {micros} us"
+                )
+            }
             Self::DomainFaulted { epoch, fault } => faulted(f, *epoch, fault),
             Self::DomainReady { epoch, micros, checkpoint } => {
                 let kept = if *checkpoint { ", checkpoint taken" } else { "" };

@@ -114,3 +114,36 @@ pub const RFLAGS: u64 = 0x3202;
 pub const fn ring(selector: u16) -> u16 {
     selector & 3
 }
+
+/// The flags that code in ring 3 can change: CF, PF, AF, ZF, SF, TF, DF, OF, AC, ID.
+const USER_FLAGS: u64 = 0x0024_0dd5;
+/// Addresses from here on are none, or the upper half's, where no guest has anything.
+const LOWER_HALF_END: u64 = 1 << 47;
+
+/// These flags as a server has them, with the privileges that every server has.
+pub const fn server_flags(flags: u64) -> u64 {
+    (flags & USER_FLAGS) | (RFLAGS & !USER_FLAGS)
+}
+
+/// Whether a vCPU can be told to run there. (What is there, if anything, is the guest's affair.)
+pub const fn is_address(rip: u64) -> bool {
+    rip < LOWER_HALF_END
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_give_no_privilege_and_take_none() {
+        assert_eq!(server_flags(0), RFLAGS);
+        assert_eq!(server_flags(RFLAGS | 0x41), RFLAGS | 0x41, "carry and zero are the server's");
+        assert_eq!(server_flags(u64::MAX), RFLAGS | USER_FLAGS);
+    }
+
+    #[test]
+    fn what_is_no_address_is_known() {
+        assert!(is_address(0) && is_address((1 << 47) - 1));
+        assert!(!is_address(1 << 47) && !is_address(u64::MAX));
+    }
+}

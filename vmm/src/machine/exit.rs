@@ -14,6 +14,8 @@ pub enum Exit {
     Log,
     /// The server has begun.
     Ready,
+    /// The server is at rest.
+    Rest,
     /// The server complains of a peer.
     Complaint,
     /// The server ends.
@@ -47,7 +49,7 @@ pub enum Exit {
 
 impl Exit {
     /// A name for each kind of exit, for counters.
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "interrupted",
         "wait",
         "log",
@@ -60,6 +62,7 @@ impl Exit {
         "stuck",
         "complaint",
         "ready",
+        "rest",
     ];
 
     /// Its place in [`Exit::NAMES`].
@@ -77,6 +80,7 @@ impl Exit {
             Self::Stuck { .. } => 9,
             Self::Complaint => 10,
             Self::Ready => 11,
+            Self::Rest => 12,
         }
     }
 
@@ -110,6 +114,7 @@ impl Exit {
             ports::LOG => Self::Log,
             ports::COMPLAIN => Self::Complaint,
             ports::READY => Self::Ready,
+            ports::REST => Self::Rest,
             // A doorbell without an ioeventfd is a channel that does not exist.
             port => Self::Port { port, write: true },
         }
@@ -124,7 +129,7 @@ mod tests {
     fn ports_of_the_abi_are_known_and_all_others_are_faults() {
         for port in 0..=u16::MAX {
             let exit = Exit::of(&VcpuExit::IoOut(port, &[0]));
-            let known = port == ports::FAULT || (ports::WAIT..=ports::READY).contains(&port);
+            let known = port == ports::FAULT || (ports::WAIT..=ports::REST).contains(&port);
             assert_eq!(known, exit != Exit::Port { port, write: true });
         }
         assert_eq!(

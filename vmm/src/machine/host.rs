@@ -121,7 +121,7 @@ impl Host {
     ///
     /// # Errors
     /// If there is no memory for the list.
-    pub(super) fn cpuid(&self) -> Result<CpuId, MachineError> {
+    pub(crate) fn cpuid(&self) -> Result<CpuId, MachineError> {
         let told = self.features.get_or_init(features::of_this_processor);
         CpuId::from_entries(told).map_err(|error| MachineError::Memory {
             what: "the features of a vCPU",

@@ -14,7 +14,7 @@ use vm_memory::{FileOffset, MmapRegion};
 
 use super::MachineError;
 use super::extents::extents;
-use super::memory::memory_file;
+use super::memory::{Contents, memory_file};
 use super::vm::Lendable;
 
 /// `st_blocks` counts these, whatever the file system.
@@ -79,6 +79,27 @@ impl KeptMemory {
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), MachineError> {
         self.within(offset, bytes.len())?;
         self.file.write_all_at(bytes, offset).map_err(failed("writing a state region"))
+    }
+
+    /// Room for what is in it. vCPUs may run.
+    pub fn room(&self) -> Vec<u8> {
+        Contents::room_for(&self.populated().unwrap_or_default())
+    }
+
+    /// What is in it; the bytes go into `room`, which is empty.
+    ///
+    /// # Errors
+    /// If the host does not tell what is in use, or has no memory for a copy.
+    pub fn contents(&self, room: Vec<u8>) -> Result<Contents, MachineError> {
+        Contents::gather(&self.populated()?, room, |offset, page| self.read(offset, page))
+    }
+
+    /// Has it, which is empty, begin with these contents.
+    ///
+    /// # Errors
+    /// If they are not all in the region, or the host has no memory.
+    pub fn begin_with(&self, contents: &Contents) -> Result<(), MachineError> {
+        contents.iter().try_for_each(|(range, bytes)| self.write(range.start, bytes))
     }
 
     /// Makes all of it zero, and gives the memory back. No vCPU may run.
@@ -154,6 +175,20 @@ mod tests {
         kept.empty().unwrap();
         // SAFETY: as above.
         assert_eq!(unsafe { word.add(512).read_volatile() }, 0);
+    }
+
+    #[test]
+    fn contents_begin_another_one() {
+        let kept = KeptMemory::new(1 << 20).unwrap();
+        kept.write(0x3ffe, b"state").unwrap();
+        kept.write(0x8000, &[0; 16]).unwrap();
+        let contents = kept.contents(kept.room()).unwrap();
+        assert_eq!(contents.extents, std::slice::from_ref(&(0x3000..0x5000)));
+        let other = KeptMemory::new(1 << 20).unwrap();
+        other.begin_with(&contents).unwrap();
+        assert_eq!(other.contents(Vec::new()).unwrap(), contents);
+        let smaller = KeptMemory::new(0x4000).unwrap();
+        assert!(smaller.begin_with(&contents).is_err());
     }
 
     #[test]

@@ -11,6 +11,8 @@
 //! the checkpoint are copied even then, since a server that has just begun touches them first. What
 //! of those the server leaves alone afterwards, the first roll-back drops, if it is much.
 
+mod contents;
+
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -28,6 +30,8 @@ use super::MachineError;
 use super::extents::extents;
 use super::ranges::{common, length_of, union, without};
 use super::written::written;
+
+pub use contents::{Contents, Validity};
 
 /// Written memory up to this size is copied back or zeroed, more is dropped. A page takes 0.1 to
 /// 0.3 us; to drop it takes less, but what was dropped must be mapped again, in the VMM and in the
@@ -72,6 +76,7 @@ struct Checkpoint {
     originals: Vec<u8>,
     /// Whether a roll-back has looked for what is cold.
     is_sifted: bool,
+    validity: Validity,
 }
 
 /// What a roll-back did, in bytes.
@@ -120,15 +125,7 @@ impl DomainMemory {
     pub fn take_checkpoint(&self) -> Result<(), MachineError> {
         let pages = self.written()?;
         let mut state = self.lock();
-        let kept = common(&pages, &state.data);
-        let mut originals = Vec::with_capacity(length_of(&kept) as usize);
-        for range in kept {
-            let (offset, length) = (range.start as usize, (range.end - range.start) as usize);
-            let base = (self.base_address as *const u8).wrapping_add(offset);
-            // SAFETY: the range is within the mapping, which lives as long as `self`, and nobody
-            // writes it meanwhile.
-            originals.extend_from_slice(unsafe { std::slice::from_raw_parts(base, length) });
-        }
+        let originals = self.originals(&common(&pages, &state.data));
         for range in &pages {
             let (offset, length) = (range.start as usize, (range.end - range.start) as usize);
             let base = (self.base_address as *mut u8).wrapping_add(offset);
@@ -139,13 +136,33 @@ impl DomainMemory {
         }
         let all = union(&state.data, &pages);
         let image = std::mem::replace(&mut state.data, all);
-        state.checkpoint = Some(Checkpoint { pages, image, originals, is_sifted: false });
+        let validity = Validity::Lasting;
+        state.checkpoint = Some(Checkpoint { pages, image, originals, is_sifted: false, validity });
         Ok(())
+    }
+
+    /// What the base has in some ranges.
+    fn originals(&self, kept: &[Range<u64>]) -> Vec<u8> {
+        let mut originals = Vec::with_capacity(length_of(kept) as usize);
+        for range in kept {
+            let (offset, length) = (range.start as usize, (range.end - range.start) as usize);
+            let base = (self.base_address as *const u8).wrapping_add(offset);
+            // SAFETY: the range is within the mapping, which lives as long as `self`, and nobody
+            // writes it meanwhile.
+            originals.extend_from_slice(unsafe { std::slice::from_raw_parts(base, length) });
+        }
+        originals
+    }
+
+    fn write_base(&self, address: u64, bytes: &[u8]) -> Result<(), MachineError> {
+        self.base
+            .write_slice(bytes, GuestAddress(address))
+            .map_err(|_| MachineError::OutOfBounds { address })
     }
 
     /// Whether a roll-back leads to a checkpoint.
     pub fn has_checkpoint(&self) -> bool {
-        self.lock().checkpoint.is_some()
+        self.lock().checkpoint.as_ref().is_some_and(|checkpoint| checkpoint.validity.leads())
     }
 
     /// Forgets everything that was written since the checkpoint, or since
@@ -204,9 +221,7 @@ impl DomainMemory {
             let mut rest = &originals[..];
             for range in common(&pages, &image) {
                 let (original, others) = rest.split_at((range.end - range.start) as usize);
-                self.base
-                    .write_slice(original, GuestAddress(range.start))
-                    .map_err(|_| MachineError::OutOfBounds { address: range.start })?;
+                self.write_base(range.start, original)?;
                 rest = others;
             }
             without(&pages, &image).into_iter().try_for_each(|range| self.punch(range))?;

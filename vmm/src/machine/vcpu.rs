@@ -7,6 +7,7 @@ use kvm_ioctls::VcpuFd;
 
 mod blank;
 mod page;
+mod point;
 
 pub use blank::Blank;
 
@@ -134,6 +135,8 @@ impl Vectors {
     }
 }
 
+pub use point::{NotAPoint, Point};
+
 /// Where a vCPU starts.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
@@ -238,6 +241,37 @@ impl Vcpu {
             xcrs,
             mp,
         });
+        Ok(())
+    }
+
+    /// Where it stands, after an exit by a port.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn point(&mut self) -> Result<Point, MachineError> {
+        self.finish_io();
+        let lacks = MachineError::Lacks { what: "XSAVE (KVM_CAP_XSAVE), as snapshots need" };
+        Ok(Point::new(&self.registers()?, self.vectors().ok_or(lacks)?))
+    }
+
+    /// Has its checkpoint be there.
+    ///
+    /// # Errors
+    /// If KVM does not take it.
+    pub fn begin_at(&mut self, point: &Point) -> Result<(), MachineError> {
+        let State { sregs, xcrs, debug, events, mp, .. } = &self.initial;
+        let state = State {
+            regs: point.registers(),
+            sregs: *sregs,
+            vectors: Vectors::All(Box::new(point.vectors())),
+            xcrs: *xcrs,
+            debug: *debug,
+            events: *events,
+            mp: *mp,
+        };
+        self.is_new = false;
+        state.write(&self.fd).map_err(MachineError::kvm("set a vCPU's registers"))?;
+        self.checkpoint = Some(state);
         Ok(())
     }
 

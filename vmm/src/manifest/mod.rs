@@ -14,6 +14,7 @@ mod links;
 mod memory;
 mod name;
 mod nearest;
+mod reach;
 mod read;
 mod refs;
 mod source;
@@ -33,7 +34,7 @@ pub use source::Place;
 pub use state::{OnCrashLoop, State, StateError};
 pub use supervision::{
     Backoff, Child, DurationError, Escalation, Group, OnCrash, Policy, PortPolicy, RestartFrom,
-    Strategy, Supervision, SupervisionRule,
+    Strategy, Supervision, SupervisionRule, length_of_time,
 };
 pub use types::{
     Channel, CpuSet, Domain, Gateway, ImageRef, Listen, Manifest, MaxConnections, PortRef, Restart,

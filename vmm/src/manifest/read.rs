@@ -1,6 +1,7 @@
 //! From bytes to a [`Manifest`], or to everything that is wrong with them.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use indexmap::IndexMap;
 use toml::Spanned;
@@ -60,6 +61,11 @@ impl Manifest {
     /// The file that this was read from, as it was named.
     pub fn file(&self) -> &Path {
         self.source.file()
+    }
+
+    /// The text that this was read from.
+    pub fn text(&self) -> &Arc<str> {
+        self.source.text()
     }
 }
 

@@ -41,6 +41,10 @@ impl Source {
         &self.file
     }
 
+    pub(super) fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
     /// The place of a byte; one past the end stands for the end.
     pub(super) fn place(&self, at: usize) -> Place {
         let at = self.text.floor_char_boundary(at);

@@ -106,6 +106,23 @@ impl Links {
         load
     }
 
+    /// Which domains call which: client and server, by number.
+    pub fn calls(&self) -> Vec<(usize, usize)> {
+        let number = |party: &Party| party.domain.map(|domain| domain as usize);
+        let pairs = self.all.iter().map(|link| number(&link.client).zip(number(&link.server)));
+        pairs.flatten().collect()
+    }
+
+    /// Whether some of these domains have sent a domain what it has not read, or not answered.
+    pub fn has_unread(&self, domain: u32, is_client: impl Fn(u32) -> bool) -> bool {
+        let served = self.of(domain).filter(|(_, role)| *role == Role::Server);
+        let mut ours = served.filter(|(link, _)| link.client.domain.is_some_and(&is_client));
+        ours.any(|(link, _)| {
+            let claims = link.memory.shared().requests().claims();
+            claims.tail != claims.head
+        })
+    }
+
     /// [Readies all channels](restart_all) of a domain, which stands still, for its next incarnation.
     pub fn restart(&self, domain: u32, epoch: u32) {
         let line = self.obituaries.borrow_mut().remove(&domain);

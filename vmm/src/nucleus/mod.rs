@@ -11,6 +11,7 @@ mod links;
 mod member;
 mod requests;
 mod residency;
+mod snapshot;
 mod watchdog;
 
 use std::cell::RefCell;
@@ -24,18 +25,21 @@ use nix::sys::signalfd::SignalFd;
 use vmm_sys_util::epoll::EventSet;
 use vmm_sys_util::eventfd::EventFd;
 
-use crate::control::Request;
+use crate::control::{Refusal, Request};
 use crate::disk::Desk;
 use crate::domain::{Cause, Origin, Report};
 use crate::gateway::Gateway;
 use crate::journal::{EventKind, Journal};
+use crate::machine::host::Host;
 use crate::machine::shared_page::SharedPage;
 use crate::manifest::RestartFrom;
+use crate::snapshot::OnDisk;
 use crate::supervisor::{Action, Ending, Supervisor};
 
 pub use links::{Link, Links, Party};
 pub use member::{Member, Notices};
 use member::{Notice, World};
+pub use snapshot::Attempt;
 pub use watchdog::Watchdog;
 
 /// What the event loop's descriptors are about: news if they are none of these.
@@ -48,6 +52,14 @@ const DESKS: u32 = 2;
 pub struct Nucleus {
     /// The system's name.
     pub name: String,
+    /// The text of its manifest.
+    pub manifest: Arc<str>,
+    /// Domains whose memory follows what is on a disk.
+    pub on_disks: Vec<OnDisk>,
+    /// The file that it was restored from.
+    pub restored_from: Option<String>,
+    /// The host's KVM.
+    pub kvm: Arc<Host>,
     /// Its domains, by number.
     pub members: Vec<Member>,
     /// What happened to them that the supervisor is to know.
@@ -84,6 +96,8 @@ pub struct Nucleus {
     pub watchdogs: Vec<Watchdog>,
     /// When a member's licence is to be considered next.
     pub probation: Option<Instant>,
+    /// The snapshot that is being taken.
+    pub snapshot: Option<Attempt>,
     /// It has begun to stop.
     pub stopping: bool,
     /// Set once it has ended: why.
@@ -104,7 +118,9 @@ impl Nucleus {
         let watchdogs = self.watchdogs.iter().map(Watchdog::deadline);
         let decision = self.supervisor.deadline().map(|after| self.started + after);
         let verdicts = self.bailouts.deadline();
-        let first = watchdogs.chain(self.probation).chain(decision).chain(verdicts).min();
+        let snapshot = self.snapshot.as_ref().and_then(Attempt::deadline);
+        let others = self.probation.into_iter().chain(decision).chain(verdicts).chain(snapshot);
+        let first = watchdogs.chain(others).min();
         first.map(|deadline| deadline.saturating_duration_since(Instant::now()))
     }
 
@@ -119,6 +135,7 @@ impl Nucleus {
             watchdog.tick(now, &mut self.members, world);
         }
         self.hear_complaints();
+        self.go_on_with_snapshot();
         if self.supervisor.deadline().is_some_and(|after| self.started + after <= now) {
             self.supervisor.tick(self.now());
         }
@@ -258,6 +275,7 @@ impl Nucleus {
             if let Some(member) = self.members.get_mut(domain) {
                 member.reported(report.vcpu, report.kind, world);
                 self.note_probation(domain);
+                self.settle_rest(domain);
             }
             self.settle();
         }
@@ -270,6 +288,7 @@ impl Nucleus {
             return;
         }
         self.stopping = true;
+        self.give_up_snapshot(Refusal::ShuttingDown);
         self.journal.event(None, EventKind::SystemStopping { reason: reason.to_owned() });
         self.supervisor.stop(reason, self.now());
         self.settle();

@@ -22,6 +22,9 @@ impl Nucleus {
             }
             Request::Letters(request) => self.post_office.obey(request),
             Request::Core { domain, answer } => self.core_file(domain, answer),
+            Request::Snapshot { domain, deadline, answer } => {
+                self.take_snapshot(domain, deadline, answer);
+            }
             Request::Kill { domain, answer } => {
                 let result = find(members, &domain).and_then(|member| {
                     let epoch = member.epoch().into();
@@ -106,6 +109,7 @@ impl Nucleus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_micros: self.started.elapsed().as_micros() as u64,
             host: host_kind(),
+            restored_from: self.restored_from.clone(),
             domains: self.members.iter().map(describe).collect(),
         }
     }
@@ -159,6 +163,7 @@ fn describe(member: &Member) -> DomainStatus {
         cpu_micros: member.domain.cpu_micros(),
         uptime_micros: member.uptime().as_micros() as u64,
         vcpus: blueprint.plan.vcpus,
+        restored: member.origin().cloned(),
     }
 }
 

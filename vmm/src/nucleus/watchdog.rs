@@ -49,7 +49,7 @@ impl Watchdog {
         let mut load = world.links.load(member.id());
         load.progress = load.progress.wrapping_add(member.domain.heartbeats());
         load.epoch = member.epoch();
-        if load != self.seen || !load.is_waited_for || !member.is_running() {
+        if load != self.seen || !load.is_waited_for || !member.is_running() || member.is_at_rest() {
             (self.seen, self.since) = (load, now);
         } else if now - self.since >= self.limit {
             let cause = Cause::Hung { for_ms: (now - self.since).as_millis() as u64 };

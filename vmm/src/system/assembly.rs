@@ -21,6 +21,7 @@ use super::SystemError;
 use super::crowd::Groups;
 use super::host_ends::{HostEnds, HostLink};
 use super::images::Images;
+use super::restore;
 use super::sleep::SleepCost;
 use crate::channel::{Attention, ChannelMemory};
 use crate::control::Request;
@@ -34,9 +35,10 @@ use crate::machine::kept::KeptMemory;
 use crate::machine::plan::Plan;
 use crate::machine::shared_page::SharedPage;
 use crate::machine::vm::Vm;
-use crate::manifest::{self, DomainName, Manifest, OnCrash, OnCrashLoop, PortRef, Wait};
+use crate::manifest::{self, DiskName, DomainName, Manifest, OnCrash, OnCrashLoop, PortRef, Wait};
 use crate::nucleus::letters::{PostOffice, Sender};
 use crate::nucleus::{Link, Links, Member, Notices, Nucleus, Party, Watchdog};
+use crate::snapshot::{OnDisk, Snapshot};
 use crate::supervisor::Supervisor;
 
 /// Who sends dead letters again, as servers see it.
@@ -59,6 +61,8 @@ pub struct Parts {
     pub sleep_cost: SleepCost,
     /// Channels between the VMM itself and domains.
     pub host_links: Vec<HostLink>,
+    /// Where domains go on that are in it.
+    pub from: Option<Arc<Snapshot>>,
     /// The files of the manifest's disks, in its order.
     pub disks: Vec<Arc<DiskFile>>,
     /// Faults that they are to meet.
@@ -137,6 +141,10 @@ pub fn assemble(
     let supervisor = supervisor(manifest, &members)?;
     let nucleus = Nucleus {
         name: manifest.name.to_string(),
+        manifest: manifest.text().clone(),
+        on_disks: on_disks(manifest),
+        restored_from: parts.from.map(|snapshot| snapshot.file.display().to_string()),
+        kvm: parts.host,
         supervisor,
         members,
         notices: Notices::default(),
@@ -155,10 +163,21 @@ pub fn assemble(
         bailouts,
         watchdogs: watchdogs(manifest),
         probation: None,
+        snapshot: None,
         stopping: false,
         over: None,
     };
     Ok(Assembled { nucleus, ends, disks })
+}
+
+fn on_disks(manifest: &Manifest) -> Vec<OnDisk> {
+    let all = manifest.on_disks();
+    let in_order = manifest.domains.keys().filter_map(|domain| Some((domain, all.get(domain)?)));
+    let on_disk = |(domain, disk): (&DomainName, &DiskName)| OnDisk {
+        domain: domain.to_string(),
+        disk: disk.to_string(),
+    };
+    in_order.map(on_disk).collect()
 }
 
 /// A server that has ports says by itself when it is ready: it is when it first waits for a
@@ -395,8 +414,14 @@ impl<'m> Assembly<'m> {
         let groups = Groups::new(drafts.iter().map(Draft::processors));
         let build = |(draft, vm): (Draft<'_>, Arc<Vm>)| {
             let blueprint = draft.finish(system, &groups, &self.host_page)?;
-            let domain = Domain::new(&parts.host, vm, blueprint, &parts.journal, &line)?;
-            Ok(Member::new(domain))
+            let saved = restore::of(parts.from.as_deref(), &blueprint)?;
+            let checkpoint = saved.as_ref().map(|(checkpoint, _)| *checkpoint);
+            let domain =
+                Domain::new(&parts.host, vm, blueprint, checkpoint, &parts.journal, &line)?;
+            Ok(match saved {
+                Some((_, from)) => Member::restored(domain, from),
+                None => Member::new(domain),
+            })
         };
         drafts.into_iter().zip(vms).map(build).collect()
     }

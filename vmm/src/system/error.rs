@@ -11,6 +11,7 @@ use crate::domain::DomainError;
 use crate::exit_code::ExitCode;
 use crate::machine::MachineError;
 use crate::manifest::ManifestError;
+use crate::snapshot::SnapshotError;
 
 /// Why a system could not be started, or could not go on.
 #[derive(Debug, Error)]
@@ -26,6 +27,9 @@ pub enum SystemError {
         /// What is wrong.
         cause: OpenError,
     },
+    /// A snapshot cannot be restored.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     /// KVM cannot be used.
     #[error(transparent)]
     Machine(#[from] MachineError),
@@ -70,6 +74,7 @@ impl SystemError {
         match self {
             Self::Manifest(_) => ExitCode::Manifest,
             Self::Image { .. } => ExitCode::Image,
+            Self::Snapshot(_) => ExitCode::Snapshot,
             Self::Domain(DomainError::Machine { cause: MachineError::Load { .. }, .. }) => {
                 ExitCode::Image
             }

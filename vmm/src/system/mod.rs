@@ -7,6 +7,7 @@ mod event_loop;
 mod host_ends;
 mod images;
 mod printer;
+mod restore;
 mod sleep;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ use crate::journal::Journal;
 use crate::machine::host::Host;
 use crate::machine::shared_page::SharedPage;
 use crate::manifest::Manifest;
+use crate::snapshot::Snapshot;
 
 use assembly::Assembled;
 pub use error::SystemError;
@@ -42,6 +44,8 @@ pub struct RunOptions {
     pub socket: Option<PathBuf>,
     /// How events and log lines are printed.
     pub output: Output,
+    /// Where domains go on that are in it.
+    pub from: Option<Arc<Snapshot>>,
     /// Faults that disks are to meet, for tests.
     pub disk_faults: Vec<DiskFault>,
 }
@@ -116,6 +120,9 @@ pub fn run_with(
     let images = Images::load(&manifest, &options.images_dir)?;
     raise_descriptor_limit();
     let kvm = kvm?;
+    if let Some(snapshot) = &options.from {
+        restore::check(snapshot, &manifest, &kvm)?;
+    }
     let name = manifest.name.as_str();
     let socket = options.socket.unwrap_or_else(|| default_socket(name));
     let claim = Claim::new(&socket, name)?;
@@ -138,6 +145,7 @@ pub fn run_with(
         host_page,
         sleep_cost: sleep_cost.clone(),
         host_links,
+        from: options.from,
         disks,
         disk_faults: options.disk_faults,
     };

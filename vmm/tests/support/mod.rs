@@ -88,6 +88,9 @@ impl Nucleus {
                     drop(answer.send(known(&domain).map(|()| faults())));
                 }
                 Request::Core { domain, answer } => drop(answer.send(core(&domain))),
+                Request::Snapshot { answer, .. } => {
+                    drop(answer.send(Ok(vec![b"no ".to_vec(), b"snapshot".to_vec()])));
+                }
                 Request::Kill { domain, answer } => {
                     drop(answer.send(self.order(Operation::Kill, &domain)));
                 }
@@ -167,6 +170,7 @@ pub fn status() -> SystemStatus {
         version: "0.1.0".into(),
         uptime_micros: 182_000_000,
         host: HostKind::Software,
+        restored_from: None,
         domains: vec![domain("kv", DomainState::Running), domain("echo", DomainState::Paused)],
     }
 }
@@ -186,6 +190,7 @@ fn domain(name: &str, state: DomainState) -> DomainStatus {
         cpu_micros: 1_250,
         uptime_micros: 12_300_000,
         vcpus: 1,
+        restored: None,
     }
 }
 

@@ -16,4 +16,4 @@ pub use hex::{Hex, HexError};
 pub use letter::{DeadLetter, DeadLetterLine, HexBytes, Replay};
 pub use problem::{Problem, ProblemKind};
 pub use report::{ChannelReport, ChannelRole, DomainReport, GatewayReport, StateReport};
-pub use status::{DomainState, DomainStatus, HostKind, SystemStatus};
+pub use status::{DomainState, DomainStatus, HostKind, Restored, SystemStatus};

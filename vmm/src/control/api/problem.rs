@@ -19,6 +19,8 @@ pub enum ProblemKind {
     NoState,
     /// The state of a domain could not be read or copied (500).
     NoCore,
+    /// There can be no snapshot (409).
+    NoSnapshot,
     /// The system is stopping (503).
     ShuttingDown,
     /// The nucleus gave no answer in time (504).

@@ -18,6 +18,9 @@ pub struct SystemStatus {
     pub uptime_micros: u64,
     /// What kind of KVM it runs on.
     pub host: HostKind,
+    /// The snapshot that it began from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored_from: Option<String>,
     /// Its domains.
     pub domains: Vec<DomainStatus>,
 }
@@ -109,4 +112,18 @@ pub struct DomainStatus {
     pub uptime_micros: u64,
     /// Number of vCPUs.
     pub vcpus: u32,
+    /// Where its first incarnation went on, if that did not begin at the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restored: Option<Restored>,
+}
+
+/// What a domain went on from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Restored {
+    /// The snapshot's file.
+    pub file: String,
+    /// The incarnation that was snapshotted.
+    pub epoch: u64,
+    /// When, in microseconds since 1970.
+    pub taken: u64,
 }

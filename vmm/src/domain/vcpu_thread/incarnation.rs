@@ -69,6 +69,7 @@ impl VcpuThread {
             Origin::Checkpoint => {
                 vcpu.roll_back(Reach::All)?;
                 shared.memory.roll_back()?;
+                shared.memory.use_checkpoint();
             }
         }
         self.ready.set(origin == Origin::Checkpoint);

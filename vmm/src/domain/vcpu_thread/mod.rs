@@ -12,6 +12,7 @@
 //! interrupts it, and signals an event, in case it sleeps.
 
 mod incarnation;
+mod rest;
 mod sight;
 mod sleep;
 mod word;
@@ -36,9 +37,10 @@ use crate::machine::MachineError;
 use crate::machine::exit::Exit;
 use crate::machine::host::Host;
 use crate::machine::memory::DomainMemory;
-use crate::machine::vcpu::Vcpu;
+use crate::machine::vcpu::{Point, Vcpu};
 use sleep::Running;
 
+pub(super) use rest::RESTING;
 pub use word::{Order, Origin, Report, ReportKind};
 
 /// What all vCPU threads of a domain share.
@@ -80,6 +82,8 @@ pub struct VcpuThread {
     pub ready: Cell<bool>,
     /// When it was started.
     pub started: Cell<Instant>,
+    /// Where it is to stand at the domain's checkpoint, if that comes from elsewhere.
+    pub point: Option<Point>,
 }
 
 /// What a vCPU's thread does next.
@@ -107,6 +111,9 @@ impl VcpuThread {
     }
 
     fn live(&self, mut vcpu: Vcpu) -> Result<(), MachineError> {
+        if let Some(point) = &self.point {
+            vcpu.begin_at(point)?;
+        }
         while let Ok(order) = self.orders.recv() {
             match order {
                 Order::Start { epoch, origin, afresh } => {
@@ -118,7 +125,10 @@ impl VcpuThread {
                 Order::Resume => (),
                 Order::GoOn(registers) => vcpu.go_on(&registers::to_kvm(&registers))?,
                 // It has ended already, and said so; who stands still is not to be harmed.
-                Order::Kill { .. } | Order::Inject(_) => continue,
+                Order::Kill { .. }
+                | Order::Inject(_)
+                | Order::Checkpoint { .. }
+                | Order::GoOnFromRest => continue,
                 // Parked already: the nucleus waits for the answer all the same.
                 Order::Park { ticket } => {
                     self.report(ReportKind::Parked { ticket, snapshot: self.snapshot(&vcpu)? });
@@ -184,6 +194,7 @@ impl VcpuThread {
             Exit::Log => self.log().map(|()| None),
             Exit::Complaint => self.complain().map(|()| None),
             Exit::Ready => self.take_checkpoint(vcpu),
+            Exit::Rest => self.rest(vcpu),
             Exit::End => ended(Cause::Exit { status: self.control()?.status.load(Relaxed) }),
             Exit::Panic => {
                 vcpu.finish_io();
@@ -221,10 +232,16 @@ impl VcpuThread {
                     continue;
                 }
                 // Its incarnation ended before it could be killed; and a running vCPU is neither
-                // started nor resumed. The next order may have come with this one's interruption.
-                Ok(Order::Kill { .. } | Order::Start { .. } | Order::Resume | Order::GoOn(_)) => {
-                    continue;
-                }
+                // started nor resumed, nor at rest. The next order may have come with this one's
+                // interruption.
+                Ok(
+                    Order::Kill { .. }
+                    | Order::Start { .. }
+                    | Order::Resume
+                    | Order::GoOn(_)
+                    | Order::Checkpoint { .. }
+                    | Order::GoOnFromRest,
+                ) => continue,
                 Err(mpsc::TryRecvError::Empty) => None,
             });
         }

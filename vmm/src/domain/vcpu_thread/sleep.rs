@@ -78,10 +78,10 @@ impl Drop for Running<'_> {
 }
 
 /// One that sleeps for a while.
-struct Asleep<'b>(&'b Blueprint);
+pub(super) struct Asleep<'b>(&'b Blueprint);
 
 impl<'b> Asleep<'b> {
-    fn enter(blueprint: &'b Blueprint) -> Self {
+    pub(super) fn enter(blueprint: &'b Blueprint) -> Self {
         blueprint.host_page.leave(blueprint.group, blueprint.id);
         Self(blueprint)
     }

@@ -1,11 +1,13 @@
 //! What the nucleus and a vCPU's thread say to each other.
 
 use std::fmt;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::super::checkpoint::{Room, Taken};
 use super::super::core_file::Seat;
 use super::super::fault::{Cause, Snapshot};
 use super::super::injection::Injection;
@@ -39,6 +41,15 @@ pub enum Order {
     Resume,
     /// Go on with these registers in the incarnation that an exception had suspended.
     GoOn(Box<Registers>),
+    /// A checkpoint of the server, which is at rest: take it there, and let it go on.
+    Checkpoint {
+        /// For the copy of its memory.
+        room: Room,
+        /// Where it goes.
+        taken: mpsc::Sender<Taken>,
+    },
+    /// Go on from where the server is at rest.
+    GoOnFromRest,
     /// Tell a core file where it stands, and stand still until that is written.
     Core(Seat),
     /// Do harm to the guest, which runs, and run on.
@@ -95,6 +106,11 @@ pub enum ReportKind {
         checkpoint: bool,
         /// How long it took to begin.
         after: Duration,
+    },
+    /// The server is at rest, as it was asked to be.
+    Rested {
+        /// The incarnation.
+        epoch: u32,
     },
     /// It stands still, as ordered.
     Parked {

@@ -127,3 +127,76 @@ fn nothing_outside_is_touched() {
     assert!(memory.control(1 << 20).is_err());
     assert!(memory.control(0xff000).is_ok());
 }
+
+#[test]
+fn contents_are_what_is_not_zero_and_begin_another_memory() {
+    let memory = memory();
+    let whole = 0..memory.size();
+    let all = std::slice::from_ref(&whole);
+    memory.write(0x5000, &[5; 4096]).unwrap();
+    memory.write(0x6000, &[6; 16]).unwrap();
+    memory.write(0x8000, &[0; 16]).unwrap();
+    let contents = memory.contents(all, Vec::new()).unwrap();
+    assert_eq!(contents.extents, [0x1000..0x2000, 0x5000..0x7000]);
+    assert_eq!(contents.bytes.len(), 3 * 4096);
+    let room = memory.room(all);
+    assert!(room.is_empty() && room.capacity() >= 3 * 4096);
+    let (place, roomy) = (room.as_ptr(), memory.contents(all, room).unwrap());
+    assert!(roomy == contents && roomy.bytes.as_ptr() == place, "no other memory is needed");
+    let only = memory.contents(&[0x5000..0x6000, 0x9000..0xa000], Vec::new()).unwrap();
+    assert_eq!((only.extents.len(), &only.bytes[..]), (1, &[5; 4096][..]));
+
+    let other = self::memory();
+    other.begin_with(all, &contents, Validity::Lasting).unwrap();
+    for _ in 0..2 {
+        assert_eq!(other.contents(all, Vec::new()).unwrap(), contents);
+        other.write(0x5000, &[9; 16]).unwrap();
+        other.write(0xa000, &[9; 16]).unwrap();
+        other.roll_back().unwrap();
+    }
+    other.return_to_image().unwrap();
+    assert!(!other.has_checkpoint());
+    assert_eq!(
+        other.contents(all, Vec::new()).unwrap(),
+        self::memory().contents(all, Vec::new()).unwrap()
+    );
+}
+
+#[test]
+fn what_the_contents_lack_is_zero_within_the_ranges_and_the_image_elsewhere() {
+    let memory = memory();
+    let begin = |memory: &DomainMemory, range: Range<u64>, contents: &Contents| {
+        memory.begin_with(std::slice::from_ref(&range), contents, Validity::Lasting)
+    };
+    begin(&memory, 0x1000..0x2000, &Contents::default()).unwrap();
+    memory.roll_back().unwrap();
+    assert_eq!(memory.read_word(0x1000).unwrap(), 0);
+    let memory = self::memory();
+    begin(&memory, 0x4000..0x5000, &Contents::default()).unwrap();
+    assert_eq!(memory.read_word(0x1000).unwrap(), 7);
+    let extents = std::iter::once(1 << 20..(1 << 20) + 4096).collect();
+    let beyond = Contents { extents, bytes: vec![1; 4096] };
+    for range in [0x1000..0x2000, 0..2 << 20] {
+        let error = begin(&self::memory(), range, &beyond).unwrap_err();
+        assert!(matches!(error, MachineError::OutOfBounds { address: 0x10_0000 }), "{error}");
+    }
+}
+
+#[test]
+fn a_checkpoint_can_be_for_one_beginning() {
+    let memory = memory();
+    let whole = 0..memory.size();
+    let ranges = std::slice::from_ref(&whole);
+    let extents = std::iter::once(0x5000..0x6000).collect();
+    let contents = Contents { extents, bytes: vec![5; 4096] };
+    memory.begin_with(ranges, &contents, Validity::Once).unwrap();
+    memory.roll_back().unwrap();
+    assert!(memory.has_checkpoint());
+    memory.use_checkpoint();
+    assert!(!memory.has_checkpoint());
+    memory.return_to_image().unwrap();
+    assert_eq!((memory.read_word(0x5000).unwrap(), memory.read_word(0x1000).unwrap()), (0, 7));
+    memory.take_checkpoint().unwrap();
+    memory.use_checkpoint();
+    assert!(memory.has_checkpoint(), "one that was taken here lasts");
+}

@@ -55,7 +55,7 @@ pub(super) fn duration(
         wrong_type(key, value, &format!("a string such as `{example}`"), problems);
         return None;
     };
-    match parse(text) {
+    match length_of_time(text) {
         Ok(value) => Some(Found { value, span }),
         Err(error) => {
             problems.at(&span, SupervisionRule::Duration { key, error }.into());
@@ -64,7 +64,11 @@ pub(super) fn duration(
     }
 }
 
-fn parse(text: &str) -> Result<Duration, DurationError> {
+/// The length of time that a text means.
+///
+/// # Errors
+/// If it means none.
+pub fn length_of_time(text: &str) -> Result<Duration, DurationError> {
     let trimmed = text.trim();
     let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = trimmed.split_at(digits);
@@ -115,13 +119,13 @@ mod tests {
         #[test]
         fn what_is_written_is_read(millis in 1_u64..=24 * 60 * 60 * 1000) {
             let length = Duration::from_millis(millis);
-            prop_assert_eq!(parse(&written(length)), Ok(length));
+            prop_assert_eq!(length_of_time(&written(length)), Ok(length));
         }
     }
 
     #[test]
     fn space_before_a_unit_is_a_matter_of_taste() {
-        assert_eq!(parse("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(parse(" 2  min "), Ok(Duration::from_secs(120)));
+        assert_eq!(length_of_time("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(length_of_time(" 2  min "), Ok(Duration::from_secs(120)));
     }
 }

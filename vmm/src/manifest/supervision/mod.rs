@@ -16,7 +16,7 @@ mod read;
 mod ring;
 mod types;
 
-pub use duration::DurationError;
+pub use duration::{DurationError, length_of_time};
 pub use error::SupervisionRule;
 pub use types::{
     Backoff, Child, Escalation, Group, OnCrash, Policy, PortPolicy, RestartFrom, Strategy,

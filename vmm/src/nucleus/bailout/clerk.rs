@@ -10,7 +10,7 @@ use atoll_ipc::message::Status;
 
 use super::report::{from_message, registers};
 use super::{Case, Table};
-use crate::domain::is_address;
+use crate::machine::descriptors::is_address;
 use crate::nucleus::Member;
 
 /// One turn of answering.

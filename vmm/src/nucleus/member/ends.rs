@@ -23,6 +23,7 @@ impl Member {
                 world.journal.event(Some(self.name()), event);
                 world.notices.give(self.id(), Notice::Ready);
             }
+            ReportKind::Rested { epoch } => self.now_rests(epoch),
             ReportKind::Started { epoch, .. } | ReportKind::Ready { epoch, .. } => {
                 log::error!("{}: news of epoch {epoch} in epoch {}", self.name(), self.epoch());
             }
@@ -43,8 +44,10 @@ impl Member {
             self.park(Purpose::Kill { cause });
         }
         let epoch = self.epoch().into();
-        let event = match epoch {
-            1 => EventKind::DomainStarted { epoch },
+        let is_first = self.epoch() == self.first;
+        let event = match &self.restored {
+            Some(from) if is_first => EventKind::DomainRestored { epoch, from: from.clone() },
+            None if is_first => EventKind::DomainStarted { epoch },
             _ => EventKind::DomainRestarted {
                 epoch,
                 origin,
@@ -55,6 +58,10 @@ impl Member {
         self.history.follow(&event);
         world.journal.event(Some(self.name()), event);
         world.notices.give(self.id(), Notice::Started);
+        // It said so before it was snapshotted.
+        if is_first && origin == Origin::Checkpoint {
+            world.notices.give(self.id(), Notice::Ready);
+        }
     }
 
     /// The domain began its next incarnation by itself, as it was allowed to.

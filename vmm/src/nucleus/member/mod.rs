@@ -19,13 +19,14 @@
 mod ends;
 mod notices;
 mod orders;
+mod rest;
 mod suspension;
 
 use std::time::{Duration, Instant};
 
 use super::history::History;
 use super::links::Links;
-use crate::control::api::DomainState;
+use crate::control::api::{DomainState, Restored};
 use crate::domain::{Cause, Domain, DomainError, Origin, Snapshot};
 use crate::journal::{EventKind, Journal};
 use crate::supervisor::{End, Supervisor};
@@ -111,11 +112,13 @@ struct Incarnation {
     leaving: bool,
     /// An operator ended it: should it fail on the way, there is nothing left to decide.
     condemned: bool,
+    /// It stands still for a snapshot.
+    at_rest: bool,
 }
 
 impl Incarnation {
     const fn new(epoch: u32, since: Instant) -> Self {
-        Self { epoch, since, leaving: false, condemned: false }
+        Self { epoch, since, leaving: false, condemned: false, at_rest: false }
     }
 }
 
@@ -143,6 +146,10 @@ pub struct Member {
     probation: Option<Instant>,
     /// Its supervisor domain is told when it has failed.
     is_ward: bool,
+    /// The number of its first incarnation in this system.
+    first: u32,
+    /// What that went on from, unless it began at the image.
+    restored: Option<Restored>,
 }
 
 impl Member {
@@ -162,6 +169,8 @@ impl Member {
             afresh: false,
             probation: None,
             is_ward: false,
+            first: 1,
+            restored: None,
         }
     }
 
@@ -188,7 +197,7 @@ impl Member {
 
     /// How often it was restarted.
     pub fn restarts(&self) -> u64 {
-        u64::from(self.epoch().saturating_sub(1))
+        u64::from(self.epoch().saturating_sub(self.first))
     }
 
     /// What it is doing.
@@ -273,7 +282,8 @@ impl Member {
             world.journal.event(Some(self.name()), event);
         }
         self.phase = Phase::Starting { doomed: None };
-        self.domain.start(epoch, origin, afresh);
+        let goes_on = self.restored.is_some() && epoch == self.first;
+        self.domain.start(epoch, if goes_on { Origin::Checkpoint } else { origin }, afresh);
     }
 
     fn rebuild(&mut self) -> Result<(), DomainError> {
@@ -294,6 +304,7 @@ impl Member {
     /// Has all vCPUs stand still.
     fn park(&mut self, purpose: Purpose) {
         self.domain.revoke_licence();
+        self.incarnation.at_rest = false;
         self.next_ticket += 1;
         let ticket = self.next_ticket;
         self.phase = Phase::Parking { purpose, ticket, still: 0, first: None };
