@@ -12,7 +12,7 @@ use crate::process::{self, cargo};
 use crate::workspace::Workspace;
 
 /// What Atoll itself is measured with.
-const IMAGES: [&str; 4] = ["echo", "kv", "load", "relay"];
+const IMAGES: [&str; 5] = ["echo", "kv", "load", "relay", "store"];
 
 /// The package and the program that measure the peers.
 const PEERS: &str = "atoll-peers";

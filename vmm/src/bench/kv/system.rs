@@ -93,11 +93,29 @@ mod tests {
     use super::*;
     use crate::manifest::Manifest;
 
+    fn parsed(system: &System) -> Manifest {
+        let text = system.manifest(Path::new("/run/kv"));
+        Manifest::parse(text.as_bytes(), Path::new("/etc/bench.toml")).unwrap()
+    }
+
     #[test]
     fn the_system_is_one_that_can_be() {
-        let system = System { memory: 256, state: 0, log: None, debug: true };
-        let text = system.manifest(Path::new("/run/kv"));
-        let manifest = Manifest::parse(text.as_bytes(), Path::new("bench.toml")).unwrap();
+        let manifest = parsed(&System { memory: 256, state: 0, log: None, debug: true });
         assert_eq!(manifest.gateways[0].to.to_string(), "kv:redis");
+        assert!(manifest.disks.is_empty());
+    }
+
+    #[test]
+    fn a_store_starts_first_and_has_the_disk() {
+        for debug in [false, true] {
+            let file = PathBuf::from("/tmp/a \"b\" \\c/log");
+            let log = Some(Log { file: file.clone(), size: 64, memory: 32 });
+            let manifest = parsed(&System { memory: 256, state: 0, log, debug });
+            let domains: Vec<_> = manifest.domains.keys().map(|name| name.as_str()).collect();
+            assert_eq!(domains, [STORE, KV]);
+            assert_eq!(manifest.channels[0].to.to_string(), "store:store");
+            let disk = manifest.disks.values().next().unwrap();
+            assert_eq!((disk.domain.as_str(), &disk.file), (STORE, &file));
+        }
     }
 }
