@@ -139,6 +139,8 @@ fn spin<A: Awaited>(
         if let Some(found) = awaited.look(endpoints) {
             return Some(found);
         }
+        // The look may have given room to a peer that has restarted, however long this looks.
+        ring(&endpoints.take_kicks());
         let now = Instant::now();
         let late = deadline.is_some_and(|deadline| now >= deadline)
             || boot::is_stopping()

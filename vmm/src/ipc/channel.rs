@@ -279,8 +279,16 @@ impl Channel {
                 return Some(found);
             }
             self.kick();
-            let calls = &mut self.calls;
-            if let Some(found) = self.waiter.spin(deadline, || look(calls)) {
+            let (calls, server) = (&mut self.calls, &self.server);
+            let watchful = || {
+                let found = look(calls);
+                // It may have given room to a server that has restarted, however long this looks.
+                if calls.client().must_kick() {
+                    signal(server);
+                }
+                found
+            };
+            if let Some(found) = self.waiter.spin(deadline, watchful) {
                 return Some(found);
             }
             declare(&self.calls);
