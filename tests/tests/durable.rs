@@ -57,6 +57,15 @@ fn place_with_state(state: &str) -> Place {
     place_of(&SYSTEM.replace(kv, &format!("{kv}state = \"{state}\"\n")))
 }
 
+/// The same, but what follows a fault is decided by a supervisor domain, while it lives.
+fn place_with_bailout() -> Place {
+    let group = "[groups.data]\n";
+    let manifest = SYSTEM.replace(group, &format!("{group}bailout = \"bailout:faults\"\n"));
+    let domain = "[domains.bailout]\nimage = \"bailout\"\narguments = [\"limit=100000\"]\n\n";
+    let at = manifest.find("[groups.data]").expect("there is a group");
+    place_of(&format!("{}{domain}{}", &manifest[..at], &manifest[at..]))
+}
+
 fn place_of(manifest: &str) -> Place {
     let place = Place::new(manifest);
     place.put("data.disk", "");
@@ -85,6 +94,7 @@ fn work(mut ledger: Ledger, address: &str, is_over: &AtomicBool) -> Ledger {
 enum Victim {
     Kv,
     Store,
+    Bailout,
     Fault,
     Vmm,
 }
@@ -158,6 +168,7 @@ fn kill_under_load(place: Place, deaths: usize, victims: &[Victim]) -> (Tally, S
             match victims[chance.below(victims.len() as u64) as usize] {
                 Victim::Kv => drop(system.http("POST", "/v1/domains/kv/kill")),
                 Victim::Store => drop(system.http("POST", "/v1/domains/store/kill")),
+                Victim::Bailout => drop(system.http("POST", "/v1/domains/bailout/kill")),
                 Victim::Fault => drop(connect_in_time(&address).send(b"DEBUG SEGFAULT\r\n")),
                 Victim::Vmm => {
                     starts.count(&system);
@@ -231,6 +242,16 @@ fn nor_if_the_vmm_dies_too() {
     let (tally, starts) = kill_under_load(place_with_state("16 MiB"), rounds(60, 6), &ALL);
     assert!(tally.acknowledged > 0 && tally.looks > 4, "{tally:?}");
     assert_eq!((tally.refused, starts.stale), (0, 0), "{starts:?}");
+}
+
+#[test]
+fn nor_if_the_supervisor_domain_dies_too() {
+    if !has_kvm() {
+        return;
+    }
+    let victims = [Victim::Kv, Victim::Fault, Victim::Store, Victim::Bailout, Victim::Vmm];
+    let (tally, _) = kill_under_load(place_with_bailout(), rounds(60, 6), &victims);
+    assert!(tally.acknowledged > 0 && tally.looks > 4, "{tally:?}");
 }
 
 /// What `INFO` says of how kv began.
