@@ -15,6 +15,7 @@
 //! | [`storm`] | clients and servers of storms of messages |
 //! | [`resp`] | clients that speak RESP2, byte for byte |
 //! | [`ledger`] | the independent judge of durability |
+//! | [`snapshots`] | what tests of snapshots have in common |
 //! | [`program`] | guest programs of a few instructions, made into images |
 //!
 //! Everything panics with a message when it is disappointed: it is a part of tests.
@@ -29,6 +30,7 @@ pub mod process;
 pub mod program;
 pub mod records;
 pub mod resp;
+pub mod snapshots;
 pub mod socket;
 pub mod storm;
 pub mod system;

@@ -2,18 +2,16 @@
 //! not mind.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 
 use atoll_tests::control::until;
 use atoll_tests::environment::rounds;
+use atoll_tests::snapshots::{CHAIN, CRASH, crashme, restore, scratch, snap, text};
 use atoll_tests::{Lines, Place, Reply, Resp, System};
 use serde_json::Value;
-use tempfile::TempDir;
 
 const REDIS: &str = "kv:redis";
-const CRASH: &str = "crashme:crash";
 
 fn kv(keys: &str) -> String {
     format!(
@@ -21,57 +19,6 @@ fn kv(keys: &str) -> String {
          [domains.kv]\nimage = \"kv\"\nmemory = \"64 MiB\"\narguments = [\"debug=yes\"]\n{keys}\n\
          [[gateways]]\nlisten = \"127.0.0.1:0\"\nto = \"{REDIS}\"\n"
     )
-}
-
-fn crashme(keys: &str) -> String {
-    format!(
-        "name = \"snapped\"\n[domains.crashme]\nimage = \"crashme\"\n{keys}\n\
-         [[gateways]]\nlisten = \"127.0.0.1:0\"\nto = \"{CRASH}\"\n"
-    )
-}
-
-const CHAIN: &str = r#"
-name = "chain"
-[domains.front]
-image = "front"
-[domains.relay]
-image = "relay"
-[domains.echo]
-image = "echo"
-[[channels]]
-from = "front"
-as = "next"
-to = "relay:relay"
-[[channels]]
-from = "relay"
-as = "next"
-to = "echo:echo"
-[[gateways]]
-listen = "127.0.0.1:0"
-to = "front:lines"
-"#;
-
-/// Where the tests put their files: outside the system's directory, which must stay as it is.
-fn scratch() -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().expect("a temporary directory can be made");
-    let path = dir.path().join("x.snap");
-    (dir, path)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("paths are text here")
-}
-
-/// A snapshot of a whole system.
-fn snap(system: &System, path: &Path) -> Value {
-    let said = system.json(&["snapshot", text(path)]);
-    assert_eq!(said["bytes"], fs::metadata(path).expect("it is there").len());
-    said
-}
-
-/// The system of a snapshot, with its own manifest.
-fn restore(path: &Path) -> System {
-    System::start_at(Place::of_snapshot(path))
 }
 
 fn number(reply: &Reply) -> i64 {

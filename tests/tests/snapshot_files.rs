@@ -2,70 +2,16 @@
 
 use std::fs;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 
+use atoll_tests::snapshots::{CHAIN, CRASH, crashme, refused, scratch, snap};
 use atoll_tests::system::{Place, command};
 use atoll_tests::{System, environment, process};
 use serde_json::Value;
-use tempfile::TempDir;
-
-const CRASH: &str = "crashme:crash";
 
 /// Where a file's hash lies, from where on it covers everything, and where the head begins.
 const HASH: Range<usize> = 8..40;
 const HASHED: usize = 40;
 const HEADER: usize = 64;
-
-fn crashme(keys: &str) -> String {
-    format!(
-        "name = \"snapped\"\n[domains.crashme]\nimage = \"crashme\"\n{keys}\n\
-         [[gateways]]\nlisten = \"127.0.0.1:0\"\nto = \"{CRASH}\"\n"
-    )
-}
-
-const CHAIN: &str = r#"
-name = "chain"
-[domains.front]
-image = "front"
-[domains.relay]
-image = "relay"
-[domains.echo]
-image = "echo"
-[[channels]]
-from = "front"
-as = "next"
-to = "relay:relay"
-[[channels]]
-from = "relay"
-as = "next"
-to = "echo:echo"
-[[gateways]]
-listen = "127.0.0.1:0"
-to = "front:lines"
-"#;
-
-/// Where the tests put their files: outside the system's directory, which must stay as it is.
-fn scratch() -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().expect("a temporary directory can be made");
-    let path = dir.path().join("x.snap");
-    (dir, path)
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("paths are text here")
-}
-
-fn snap(system: &System, path: &Path) {
-    system.told(&["snapshot", text(path)]);
-}
-
-/// Runs what must not start; returns what it says.
-fn refused(place: &Place) -> String {
-    let outcome = place.run();
-    assert_eq!(outcome.code, Some(9), "{}", outcome.stderr);
-    assert!(!outcome.stderr.contains("panicked"), "{}", outcome.stderr);
-    outcome.stderr
-}
 
 #[test]
 fn a_file_that_does_not_fit_is_refused_by_name_and_with_the_reason() {

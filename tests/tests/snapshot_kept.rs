@@ -1,14 +1,12 @@
 //! Snapshots of what outlives incarnations: state regions are in them, and what is on a disk is not.
 
 use std::fs;
-use std::path::{Path, PathBuf};
 
+use atoll_tests::snapshots::{CRASH, refused, restore, scratch, snap, text};
 use atoll_tests::{Lines, Place, Reply, Resp, System};
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 
 const KEEP: &str = "keep:keep";
-const CRASH: &str = "crashme:crash";
 const REDIS: &str = "kv:redis";
 
 const KEEPER: &str = r#"
@@ -57,28 +55,6 @@ listen = "127.0.0.1:0"
 to = "crashme:crash"
 "#;
 
-/// Outside the system's directory, which must stay as it is.
-fn scratch() -> (TempDir, PathBuf) {
-    let dir = tempfile::tempdir().expect("a temporary directory can be made");
-    let path = dir.path().join("x.snap");
-    (dir, path)
-}
-
-fn snap(system: &System, path: &Path) -> Value {
-    system.json(&["snapshot", text(path)])
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().expect("paths are text here")
-}
-
-/// Runs what must not start; returns what it says.
-fn refused(place: &Place) -> String {
-    let outcome = place.run();
-    assert_eq!(outcome.code, Some(9), "{}", outcome.stderr);
-    outcome.stderr
-}
-
 /// Ends an incarnation with a verb; returns where the next one began.
 fn ends_by(system: &System, verb: &str) -> String {
     let mark = system.records().mark();
@@ -98,7 +74,7 @@ fn a_state_region_is_as_it_was_and_later_incarnations_look_at_it_anew() {
     assert_eq!(keep.ask("set key after"), "before");
     assert_eq!(keep.ask("step"), "2");
 
-    let other = System::start_at(Place::of_snapshot(&path));
+    let other = restore(&path);
     let mut there = Lines::connect(&other.gateway(KEEP));
     assert_eq!((there.ask("get key"), there.ask("step")), ("before".into(), "2".into()));
     assert_eq!((there.ask("epoch"), there.ask("check")), ("2".into(), "whole".into()));
@@ -118,7 +94,7 @@ fn an_arena_that_a_restored_server_dies_in_is_found_torn() {
     let (_dir, path) = scratch();
     Lines::connect(&system.gateway(KEEP)).ask("set key before");
     snap(&system, &path);
-    let other = System::start_at(Place::of_snapshot(&path));
+    let other = restore(&path);
     assert_eq!(ends_by(&other, "die-in-edit halfway"), "image");
     let found = Lines::connect(&other.gateway(KEEP)).ask("found");
     assert!(found.contains("died in an edit"), "{found}");
