@@ -25,25 +25,100 @@ const LAST_EXTENDED: u32 = 0x8000_0000;
 const EXTENDED: u32 = 0x8000_0001;
 const WIDTHS: u32 = 0x8000_0008;
 
-/// SSE3, PCLMULQDQ, SSSE3, CMPXCHG16B, SSE4.1, SSE4.2, MOVBE, POPCNT, AES, RDRAND. (AVX needs XSAVE to
-/// be switched on, which it is not.)
-const BASIC_ECX: u32 = bits([0, 1, 9, 13, 19, 20, 22, 23, 25, 30]);
+/// A register that CPUID answers in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Register {
+    Ebx,
+    Ecx,
+    Edx,
+}
+
+/// Something of the processor that a server may find, and choose its code by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Feature {
+    /// The leaf that tells of it.
+    pub(crate) leaf: u32,
+    register: Register,
+    bit: u32,
+    /// What Linux calls it.
+    pub(crate) name: &'static str,
+}
+
+impl Feature {
+    const fn new(leaf: u32, register: Register, bit: u32, name: &'static str) -> Self {
+        Self { leaf, register, bit, name }
+    }
+
+    /// Whether its leaf tells that it is there.
+    pub(crate) const fn is_in(&self, entry: &kvm_cpuid_entry2) -> bool {
+        let word = match self.register {
+            Register::Ebx => entry.ebx,
+            Register::Ecx => entry.ecx,
+            Register::Edx => entry.edx,
+        };
+        word & (1 << self.bit) != 0
+    }
+}
+
+/// What code in ring 3 can use without a control bit that no guest has. (AVX needs XSAVE to be switched
+/// on, which it is not.)
+pub(crate) const FEATURES: [Feature; 33] = [
+    Feature::new(BASIC, Register::Ecx, 0, "sse3"),
+    Feature::new(BASIC, Register::Ecx, 1, "pclmulqdq"),
+    Feature::new(BASIC, Register::Ecx, 9, "ssse3"),
+    Feature::new(BASIC, Register::Ecx, 13, "cx16"),
+    Feature::new(BASIC, Register::Ecx, 19, "sse4_1"),
+    Feature::new(BASIC, Register::Ecx, 20, "sse4_2"),
+    Feature::new(BASIC, Register::Ecx, 22, "movbe"),
+    Feature::new(BASIC, Register::Ecx, 23, "popcnt"),
+    Feature::new(BASIC, Register::Ecx, 25, "aes"),
+    Feature::new(BASIC, Register::Ecx, 30, "rdrand"),
+    Feature::new(BASIC, Register::Edx, 4, "tsc"),
+    Feature::new(BASIC, Register::Edx, 8, "cx8"),
+    Feature::new(BASIC, Register::Edx, 15, "cmov"),
+    Feature::new(BASIC, Register::Edx, 19, "clflush"),
+    Feature::new(BASIC, Register::Edx, 24, "fxsr"),
+    Feature::new(BASIC, Register::Edx, 26, "sse2"),
+    Feature::new(FURTHER, Register::Ebx, 3, "bmi1"),
+    Feature::new(FURTHER, Register::Ebx, 8, "bmi2"),
+    Feature::new(FURTHER, Register::Ebx, 9, "erms"),
+    Feature::new(FURTHER, Register::Ebx, 18, "rdseed"),
+    Feature::new(FURTHER, Register::Ebx, 19, "adx"),
+    Feature::new(FURTHER, Register::Ebx, 23, "clflushopt"),
+    Feature::new(FURTHER, Register::Ebx, 24, "clwb"),
+    Feature::new(FURTHER, Register::Ebx, 29, "sha_ni"),
+    Feature::new(FURTHER, Register::Ecx, 8, "gfni"),
+    Feature::new(FURTHER, Register::Ecx, 22, "rdpid"),
+    Feature::new(FURTHER, Register::Edx, 4, "fsrm"),
+    Feature::new(EXTENDED, Register::Ecx, 0, "lahf_lm"),
+    Feature::new(EXTENDED, Register::Ecx, 5, "abm"),
+    Feature::new(EXTENDED, Register::Ecx, 6, "sse4a"),
+    Feature::new(EXTENDED, Register::Ecx, 8, "3dnowprefetch"),
+    Feature::new(EXTENDED, Register::Edx, 27, "rdtscp"),
+    Feature::new(EXTENDED, Register::Edx, 29, "lm"),
+];
+
+/// The features of one register of a leaf.
+const fn of(leaf: u32, register: Register) -> u32 {
+    let (mut set, mut at) = (0, 0);
+    while at < FEATURES.len() {
+        let feature = &FEATURES[at];
+        if feature.leaf == leaf && feature.register as u32 == register as u32 {
+            set |= 1 << feature.bit;
+        }
+        at += 1;
+    }
+    set
+}
+
 /// There is a hypervisor.
 const HYPERVISOR: u32 = bits([31]);
-/// x87, DE, PSE, TSC, MSR, PAE, CMPXCHG8B, PGE, CMOV, PAT, CLFLUSH, MMX, FXSAVE, SSE, SSE2.
-const BASIC_EDX: u32 = bits([0, 2, 3, 4, 5, 6, 8, 13, 15, 16, 19, 23, 24, 25, 26]);
+/// Beside the features: x87, DE, PSE, MSR, PAE, PGE, PAT, MMX, SSE.
+const BASIC_EDX: u32 = of(BASIC, Register::Edx) | bits([0, 2, 3, 5, 6, 13, 16, 23, 25]);
 /// Bytes of a cache line, as CLFLUSH counts them.
 const CACHE_LINE: u32 = 0xff00;
-/// BMI1, BMI2, fast REP MOVSB, RDSEED, ADX, CLFLUSHOPT, CLWB, SHA.
-const FURTHER_EBX: u32 = bits([3, 8, 9, 18, 19, 23, 24, 29]);
-/// GFNI, RDPID.
-const FURTHER_ECX: u32 = bits([8, 22]);
-/// REP MOVSB that is fast for few bytes, too.
-const FURTHER_EDX: u32 = bits([4]);
-/// LAHF, LZCNT, SSE4A, PREFETCHW.
-const EXTENDED_ECX: u32 = bits([0, 5, 6, 8]);
-/// No-execute, pages of 1 GiB, RDTSCP, long mode.
-const EXTENDED_EDX: u32 = bits([20, 26, 27, 29]);
+/// Beside the features: no-execute, pages of 1 GiB.
+const EXTENDED_EDX: u32 = of(EXTENDED, Register::Edx) | bits([20, 26]);
 /// x87, SSE, AVX, MPX, AVX-512, protection keys. They are told because they must be saved and taken
 /// back: on software KVM, ring 3 has what the host has switched on. AMX is for processes that ask.
 const VECTOR_PARTS: u32 = bits([0, 1, 2, 3, 4, 5, 6, 7, 9]);
@@ -85,17 +160,22 @@ fn of_use(leaf: u32, found: CpuidResult) -> CpuidResult {
         BASIC => CpuidResult {
             eax,
             ebx: ebx & CACHE_LINE,
-            ecx: ecx & BASIC_ECX | HYPERVISOR,
+            ecx: ecx & of(BASIC, Register::Ecx) | HYPERVISOR,
             edx: edx & BASIC_EDX,
         },
         FURTHER => CpuidResult {
             eax: 0,
-            ebx: ebx & FURTHER_EBX,
-            ecx: ecx & FURTHER_ECX,
-            edx: edx & FURTHER_EDX,
+            ebx: ebx & of(FURTHER, Register::Ebx),
+            ecx: ecx & of(FURTHER, Register::Ecx),
+            edx: edx & of(FURTHER, Register::Edx),
         },
         VECTOR_STATE => CpuidResult { eax: eax & VECTOR_PARTS, ebx, ecx, edx: 0 },
-        EXTENDED => CpuidResult { eax, ebx: 0, ecx: ecx & EXTENDED_ECX, edx: edx & EXTENDED_EDX },
+        EXTENDED => CpuidResult {
+            eax,
+            ebx: 0,
+            ecx: ecx & of(EXTENDED, Register::Ecx),
+            edx: edx & EXTENDED_EDX,
+        },
         WIDTHS => CpuidResult { eax, ebx: 0, ecx: 0, edx: 0 },
         _ => found,
     }

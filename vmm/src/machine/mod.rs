@@ -27,7 +27,7 @@ pub mod descriptors;
 mod error;
 pub mod exit;
 pub mod extents;
-mod features;
+pub(crate) mod features;
 pub mod host;
 pub mod interrupt;
 pub mod kept;

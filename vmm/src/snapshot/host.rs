@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::error::Misfit;
 use crate::control::api::HostKind;
 use crate::machine::MachineError;
+use crate::machine::features::{FEATURES, Feature};
 use crate::machine::host::Host;
 
 /// A host, as far as a vCPU shows it.
@@ -17,49 +18,6 @@ pub struct HostFacts {
     /// Features that code in ring 3 can use.
     pub features: Vec<String>,
 }
-
-/// A register that CPUID answers in.
-#[derive(Clone, Copy, Debug)]
-enum Register {
-    Ebx,
-    Ecx,
-    Edx,
-}
-
-/// Features that ring 3 can use without a control bit that no guest has: leaf, register, bit, name.
-const FEATURES: [(u32, Register, u32, &str); 31] = [
-    (1, Register::Ecx, 0, "sse3"),
-    (1, Register::Ecx, 1, "pclmulqdq"),
-    (1, Register::Ecx, 9, "ssse3"),
-    (1, Register::Ecx, 13, "cx16"),
-    (1, Register::Ecx, 19, "sse4_1"),
-    (1, Register::Ecx, 20, "sse4_2"),
-    (1, Register::Ecx, 22, "movbe"),
-    (1, Register::Ecx, 23, "popcnt"),
-    (1, Register::Ecx, 25, "aes"),
-    (1, Register::Ecx, 30, "rdrand"),
-    (1, Register::Edx, 4, "tsc"),
-    (1, Register::Edx, 8, "cx8"),
-    (1, Register::Edx, 15, "cmov"),
-    (1, Register::Edx, 19, "clflush"),
-    (1, Register::Edx, 24, "fxsr"),
-    (1, Register::Edx, 26, "sse2"),
-    (7, Register::Ebx, 3, "bmi1"),
-    (7, Register::Ebx, 8, "bmi2"),
-    (7, Register::Ebx, 9, "erms"),
-    (7, Register::Ebx, 18, "rdseed"),
-    (7, Register::Ebx, 19, "adx"),
-    (7, Register::Ebx, 23, "clflushopt"),
-    (7, Register::Ebx, 24, "clwb"),
-    (7, Register::Ebx, 29, "sha_ni"),
-    (7, Register::Edx, 4, "fsrm"),
-    (0x8000_0001, Register::Ecx, 0, "lahf_lm"),
-    (0x8000_0001, Register::Ecx, 5, "abm"),
-    (0x8000_0001, Register::Ecx, 6, "sse4a"),
-    (0x8000_0001, Register::Ecx, 8, "3dnowprefetch"),
-    (0x8000_0001, Register::Edx, 27, "rdtscp"),
-    (0x8000_0001, Register::Edx, 29, "lm"),
-];
 
 impl HostFacts {
     /// Of this host.
@@ -88,20 +46,12 @@ impl HostFacts {
 }
 
 fn features(cpuid: &CpuId) -> Vec<String> {
-    let has = |leaf: u32, register: Register, bit: u32| {
+    let has = |feature: &Feature| {
         let mut entries = cpuid.as_slice().iter();
-        let entry = entries.find(|entry| entry.function == leaf && entry.index == 0);
-        entry.is_some_and(|entry| {
-            let word = match register {
-                Register::Ebx => entry.ebx,
-                Register::Ecx => entry.ecx,
-                Register::Edx => entry.edx,
-            };
-            word & (1 << bit) != 0
-        })
+        let entry = entries.find(|entry| entry.function == feature.leaf && entry.index == 0);
+        entry.is_some_and(|entry| feature.is_in(entry))
     };
-    let there = FEATURES.iter().filter(|(leaf, register, bit, _)| has(*leaf, *register, *bit));
-    there.map(|(_, _, _, name)| (*name).to_owned()).collect()
+    FEATURES.iter().filter(|feature| has(feature)).map(|feature| feature.name.to_owned()).collect()
 }
 
 #[cfg(test)]
