@@ -167,6 +167,37 @@ fn faults_lead_back_to_where_it_was_restored() {
     assert_eq!(first.ask("GET kept"), Reply::Bulk(None), "it goes back to where it was ready");
 }
 
+/// More than fits into the part of the heap that has small pages.
+#[test]
+fn what_lies_in_large_pages_goes_along_and_comes_back() {
+    let Some(system) = System::start(&kv("")) else { return };
+    let (_dir, path) = scratch();
+    let mut client = Resp::connect(&system.gateway(REDIS));
+    let value = |n: usize| format!("{n:03}").repeat(40_000);
+    let all_are_there = |client: &mut Resp| {
+        for n in 0..200 {
+            assert_eq!(client.ask(&format!("GET key:{n}")), Reply::bulk(value(n)), "key {n}");
+        }
+        assert_eq!(client.ask("DBSIZE"), Reply::Integer(200));
+    };
+    for n in 0..200 {
+        client.ask(&format!("SET key:{n} {}", value(n)));
+    }
+    snap(&system, &path);
+    let other = restore(&path);
+    for round in 0..3 {
+        let mut there = Resp::connect(&other.gateway(REDIS));
+        all_are_there(&mut there);
+        for n in round..200 + round {
+            there.ask(&format!("SET key:{} {}", n + 100, value(0)));
+        }
+        let mark = other.records().mark();
+        assert!(matches!(there.ask("DEBUG SEGFAULT"), Reply::Error(_)));
+        other.restarted_after(mark, "kv");
+    }
+    all_are_there(&mut client);
+}
+
 #[test]
 fn a_restart_from_the_image_forgets_the_snapshot() {
     let Some(system) = System::start(&kv("restart-from = \"image\"")) else { return };

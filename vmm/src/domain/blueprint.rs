@@ -99,7 +99,7 @@ impl Blueprint {
     /// # Errors
     /// If the host denies memory, or something does not fit.
     pub fn build_memory(&self) -> Result<DomainMemory, MachineError> {
-        DomainMemory::build(self.plan.memory, |memory| {
+        DomainMemory::build_with_large(self.plan.memory, self.plan.large(), |memory| {
             self.load_image(memory)?;
             self.write_descriptors(memory)?;
             self.write_control_pages(memory)?;

@@ -10,8 +10,13 @@
 //! instead, so that the next access finds the base's contents; but those that were written before
 //! the checkpoint are copied even then, since a server that has just begun touches them first. What
 //! of those the server leaves alone afterwards, the first roll-back drops, if it is much.
+//!
+//! Where an image has nothing, memory can come in large pages. There it is the domain's own from
+//! the beginning, and the base holds what the checkpoint has. Nothing lies beneath a page that is
+//! dropped, so large pages of which the checkpoint has a part are always copied.
 
 mod contents;
+mod mapping;
 
 use std::fs::File;
 use std::io;
@@ -31,6 +36,8 @@ use super::extents::extents;
 use super::ranges::{common, length_of, union, without};
 use super::written::written;
 
+use mapping::Mapping;
+
 pub use contents::{Contents, Validity};
 
 /// Written memory up to this size is copied back or zeroed, more is dropped. A page takes 0.1 to
@@ -44,6 +51,7 @@ const COPY_MAX: u64 = 32 << 20;
 /// never written to. Smaller ones are not worth that.
 const COLD_MIN: u64 = 256 << 10;
 const PAGE: u64 = layout::PAGE;
+const LARGE_PAGE: u64 = layout::LARGE_PAGE;
 
 /// One domain's memory.
 #[derive(Debug)]
@@ -53,7 +61,11 @@ pub struct DomainMemory {
     host_address: u64,
     base_address: u64,
     size: u64,
+    /// Where it comes in large pages, if the host has any: up to its end, or empty.
+    large: Range<u64>,
     state: Mutex<State>,
+    // Dropped after what reaches it.
+    _mapping: Mapping,
 }
 
 /// What the base is like.
@@ -97,15 +109,32 @@ impl DomainMemory {
         size: u64,
         fill: impl FnOnce(&GuestMemoryMmap) -> Result<(), MachineError>,
     ) -> Result<Self, MachineError> {
+        Self::build_with_large(size, size, fill)
+    }
+
+    /// The same, in large pages from `large` on, where the image has nothing.
+    ///
+    /// # Errors
+    /// As [`DomainMemory::build`], and [`MachineError::OutOfBounds`] if it has something there.
+    pub fn build_with_large(
+        size: u64,
+        large: u64,
+        fill: impl FnOnce(&GuestMemoryMmap) -> Result<(), MachineError>,
+    ) -> Result<Self, MachineError> {
+        let large = large.next_multiple_of(LARGE_PAGE).min(size)..size;
         let file = memory_file(size)?;
-        let base = map(file.try_clone(), size, libc::MAP_SHARED)?;
+        let mapping = Mapping::new(&file, size, &large)?;
+        let base = map_shared(file.try_clone(), size)?;
         fill(&base)?;
         let data = extents(&file)
             .map_err(|cause| MachineError::Memory { what: "finding an image's pages", cause })?;
-        let guest = map(Ok(file), size, libc::MAP_PRIVATE)?;
-        let (host_address, base_address) = (address_of(&guest)?, address_of(&base)?);
+        if let Some(stray) = common(&data, std::slice::from_ref(&large)).first() {
+            return Err(MachineError::OutOfBounds { address: stray.start });
+        }
+        let guest = mapping.guest(size)?;
+        let (host_address, base_address) = (mapping.address(), address_of(&base)?);
         let state = Mutex::new(State { data, checkpoint: None });
-        Ok(Self { guest, base, host_address, base_address, size, state })
+        Ok(Self { guest, base, host_address, base_address, size, large, state, _mapping: mapping })
     }
 
     /// Where the VMM has it mapped.
@@ -123,8 +152,9 @@ impl DomainMemory {
     /// # Errors
     /// If the host does not tell what was written.
     pub fn take_checkpoint(&self) -> Result<(), MachineError> {
-        let pages = self.written()?;
+        let written = self.written()?;
         let mut state = self.lock();
+        let pages = self.worth_keeping(&written, &state.data);
         let originals = self.originals(&common(&pages, &state.data));
         for range in &pages {
             let (offset, length) = (range.start as usize, (range.end - range.start) as usize);
@@ -139,6 +169,33 @@ impl DomainMemory {
         let validity = Validity::Lasting;
         state.checkpoint = Some(Checkpoint { pages, image, originals, is_sifted: false, validity });
         Ok(())
+    }
+
+    /// Which of the written pages the base must have. Of a large page mostly a part is in use, and
+    /// the base is zero where nothing was.
+    fn worth_keeping(&self, written: &[Range<u64>], data: &[Range<u64>]) -> Vec<Range<u64>> {
+        let (small, large) = self.by_size(written);
+        let mut kept = common(&large, data);
+        for at in large.iter().flat_map(|range| range.clone().step_by(PAGE as usize)) {
+            if *self.page_at(self.host_address, at) != [0; PAGE as usize] {
+                kept.push(at..at + PAGE);
+            }
+        }
+        union(&small, &kept)
+    }
+
+    /// Those ranges in small pages, and those in large ones.
+    fn by_size(&self, ranges: &[Range<u64>]) -> (Vec<Range<u64>>, Vec<Range<u64>>) {
+        let large = std::slice::from_ref(&self.large);
+        (without(ranges, large), common(ranges, large))
+    }
+
+    /// A page of the domain or of the base. No vCPU may run, and the offset is that of a page.
+    fn page_at(&self, address: u64, offset: u64) -> &[u8; PAGE as usize] {
+        let page = (address as *const [u8; PAGE as usize]).wrapping_byte_add(offset as usize);
+        // SAFETY: the page is within either mapping, which live as long as `self`; the vCPUs stand
+        // still, and nobody else writes.
+        unsafe { &*page }
     }
 
     /// What the base has in some ranges.
@@ -174,15 +231,15 @@ impl DomainMemory {
         let written = self.written()?;
         let mut state = self.lock();
         let State { data, checkpoint } = &mut *state;
-        let first = checkpoint.as_ref().map_or(&[][..], |checkpoint| &checkpoint.pages);
         let drop = if length_of(&written) > COPY_MAX {
+            let first = checkpoint.as_ref().map_or(&[][..], |checkpoint| &checkpoint.pages);
             let first = if length_of(first) <= COPY_MAX { first } else { &[] };
-            without(&written, first)
+            without(&without(&written, first), &self.large_pages_of(data))
         } else {
             match checkpoint {
                 Some(Checkpoint { is_sifted: is_sifted @ false, pages, .. }) => {
                     *is_sifted = true;
-                    self.cold(&common(&written, pages))
+                    self.cold(&self.by_size(&common(&written, pages)).0)
                 }
                 _ => Vec::new(),
             }
@@ -193,17 +250,22 @@ impl DomainMemory {
         Ok(RolledBack { copied: length_of(&copy), dropped: length_of(&drop) })
     }
 
-    /// The long stretches of `ranges` that equal the base, which has pages in all of them.
+    /// The whole large pages in which something is of these ranges.
+    fn large_pages_of(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+        let whole = |range: &Range<u64>| {
+            let start = range.start / LARGE_PAGE * LARGE_PAGE;
+            start..range.end.next_multiple_of(LARGE_PAGE).min(self.size)
+        };
+        let large: Vec<_> = self.by_size(ranges).1.iter().map(whole).collect();
+        union(&large, &[])
+    }
+
+    /// The long stretches of `ranges`, which are in small pages, that equal the base, which has
+    /// pages in all of them.
     fn cold(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
         let pages = ranges.iter().flat_map(|range| range.clone().step_by(PAGE as usize));
-        let page_at = |address: u64, offset: u64| {
-            let page = (address as *const u8).wrapping_add(offset as usize);
-            // SAFETY: the page is within either mapping, which live as long as `self`; the vCPUs
-            // stand still, and nobody else writes the base.
-            unsafe { std::slice::from_raw_parts(page, PAGE as usize) }
-        };
         let is_equal =
-            |at: &u64| page_at(self.host_address, *at) == page_at(self.base_address, *at);
+            |at: &u64| self.page_at(self.host_address, *at) == self.page_at(self.base_address, *at);
         let equal: Vec<_> = pages.filter(is_equal).map(|at| at..at + PAGE).collect();
         let mut cold = union(&equal, &[]);
         cold.retain(|range| range.end - range.start >= COLD_MIN);
@@ -298,8 +360,8 @@ impl DomainMemory {
     fn drop_pages(&self, range: Range<u64>) -> Result<(), MachineError> {
         let address = (self.host_address + range.start) as *mut libc::c_void;
         let length = (range.end - range.start) as usize;
-        // SAFETY: within the mapping that `self.guest` owns, private and file-backed: dropping its
-        // pages changes their contents back and unmaps nothing. No reference into it exists but
+        // SAFETY: within the domain's mapping, which is private: dropping its pages changes their
+        // contents to the base's, or to zeros, and unmaps nothing. No reference into it exists but
         // to atomics, and the vCPUs stand still.
         let result = unsafe { libc::madvise(address, length, libc::MADV_DONTNEED) };
         if result == 0 {
@@ -375,21 +437,18 @@ fn address_of(memory: &GuestMemoryMmap) -> Result<u64, MachineError> {
     Ok(region.as_ptr() as u64)
 }
 
-fn map(file: io::Result<File>, size: u64, sharing: i32) -> Result<GuestMemoryMmap, MachineError> {
+fn map_shared(file: io::Result<File>, size: u64) -> Result<GuestMemoryMmap, MachineError> {
     let denied = |cause| MachineError::Memory { what: "a domain", cause };
     let file = file.map_err(denied)?;
     let other = |error: &dyn std::fmt::Display| denied(io::Error::other(error.to_string()));
-    let region = MmapRegion::build(
-        Some(FileOffset::new(file, 0)),
-        size as usize,
-        libc::PROT_READ | libc::PROT_WRITE,
-        sharing | libc::MAP_NORESERVE,
-    )
-    .map_err(|error| other(&error))?;
+    let region = MmapRegion::from_file(FileOffset::new(file, 0), size as usize)
+        .map_err(|error| other(&error))?;
     let region = GuestRegionMmap::new(region, GuestAddress(0))
         .ok_or_else(|| other(&"the size overflows"))?;
     GuestMemoryMmap::from_regions(vec![region]).map_err(|error| other(&error))
 }
 
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,10 @@ use super::MachineError;
 /// Memory that a heap must have at least: room for the allocator and a few messages.
 const HEAP_MIN: u64 = LARGE_PAGE;
 
+/// So much of a heap is in small pages. A server that uses no more takes only what it touches, and a
+/// restart copies only what it wrote; one that uses more is spared a fault for each small page.
+const SMALL_HEAP: u64 = 4 << 20;
+
 /// One vCPU's task-state segment with its I/O bitmap takes three pages, its ring-0 stack one.
 const PER_VCPU: u64 = 4 * PAGE;
 
@@ -79,6 +83,11 @@ impl Plan {
     /// End of the heap: whole large pages only.
     pub fn heap_end(&self) -> u64 {
         self.memory / LARGE_PAGE * LARGE_PAGE
+    }
+
+    /// Where memory begins to come in large pages; beyond its end if it is too little for any.
+    pub fn large(&self) -> u64 {
+        self.heap + SMALL_HEAP
     }
 
     /// The control page of a vCPU.

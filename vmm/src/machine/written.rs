@@ -1,5 +1,5 @@
-//! Which pages of a private mapping its owner has written: the kernel has given it copies of its
-//! own of those, and of no others.
+//! Which pages of a private mapping its owner has written: the kernel has given it pages of its
+//! own for those, and for no others.
 //!
 //! Linux 6.7 and later tell in one call, whose cost follows what is there, not what could be.
 //! Older ones are asked of every page.
@@ -47,6 +47,8 @@ const PAGEMAP_SCAN: libc::c_ulong =
 const IS_FILE: u64 = 1 << 2;
 const IS_PRESENT: u64 = 1 << 3;
 const IS_SWAPPED: u64 = 1 << 4;
+/// The page has only been read, and is the one of zeros that all have who only read.
+const IS_ZEROS: u64 = 1 << 5;
 
 /// Regions that are asked for at a time.
 const REGIONS: usize = 128;
@@ -59,8 +61,9 @@ const ENTRIES: usize = 16 << 10;
 
 const PAGE: u64 = 4096;
 
-/// The pages of a private file mapping of this process that were written, as ranges of addresses
-/// in their order.
+/// The pages of a private mapping of this process, of a file or of nothing, that were written, as
+/// ranges of addresses in their order; where pages are large, whole ones. Old kernels count those
+/// that were only read where there is no file.
 ///
 /// # Errors
 /// If the host does not tell.
@@ -95,8 +98,8 @@ fn scan(pagemap: &File, range: Range<u64>) -> io::Result<Vec<Range<u64>>> {
             end: range.end,
             vec: regions.as_mut_ptr() as u64,
             vec_len: REGIONS as u64,
-            category_inverted: IS_FILE,
-            category_mask: IS_FILE,
+            category_inverted: IS_FILE | IS_ZEROS,
+            category_mask: IS_FILE | IS_ZEROS,
             category_anyof_mask: IS_PRESENT | IS_SWAPPED,
             return_mask: IS_PRESENT,
             ..Scan::default()

@@ -28,6 +28,8 @@ pub(in crate::doctor) struct Kernel {
     pub(in crate::doctor) version: Option<(u32, u32)>,
     /// `vm.overcommit_memory`: 2 promises no more memory than there is.
     pub(in crate::doctor) overcommit: Option<u32>,
+    /// Who gets large pages of memory: `always`, `madvise` or `never`.
+    pub(in crate::doctor) large_pages: Option<String>,
     /// Most mappings of a process.
     pub(in crate::doctor) max_mappings: Option<u64>,
     /// Most threads of the host.
@@ -43,10 +45,17 @@ impl Kernel {
             version: release.as_deref().and_then(version),
             release,
             overcommit: number("/proc/sys/vm/overcommit_memory"),
+            large_pages: text("/sys/kernel/mm/transparent_hugepage/enabled")
+                .and_then(|words| chosen(&words).map(str::to_owned)),
             max_mappings: number("/proc/sys/vm/max_map_count"),
             max_threads: threads.into_iter().flatten().min(),
         }
     }
+}
+
+/// The word in brackets: of all that could be chosen, the one that was.
+fn chosen(words: &str) -> Option<&str> {
+    Some(words.split_once('[')?.1.split_once(']')?.0)
 }
 
 /// The two numbers that a release begins with.
@@ -90,6 +99,13 @@ mod tests {
         assert_eq!(version("6.12+"), Some((6, 12)));
         assert_eq!(version("next"), None);
         assert_eq!(version(""), None);
+    }
+
+    #[test]
+    fn what_was_chosen_stands_in_brackets() {
+        assert_eq!(chosen("always [madvise] never"), Some("madvise"));
+        assert_eq!(chosen("always madvise [never]"), Some("never"));
+        assert_eq!([chosen("madvise"), chosen("[madvise"), chosen("")], [None; 3]);
     }
 
     #[test]

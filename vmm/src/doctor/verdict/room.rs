@@ -44,7 +44,7 @@ pub(super) fn findings(host: &HostFacts, capacity: &Capacity) -> Vec<Finding> {
         }
         _ => None,
     };
-    bounds.into_iter().filter_map(short).chain(overcommit(host)).collect()
+    bounds.into_iter().filter_map(short).chain(overcommit(host)).chain(large_pages(host)).collect()
 }
 
 /// Up to the hard limit, one's own user may raise it.
@@ -57,6 +57,18 @@ fn files_remedy(host: &HostFacts) -> String {
         ),
         _ => format!("`ulimit -n {needed}` before `vmm run`, for {WANTED} domains"),
     }
+}
+
+/// A host whose kernel has none at all says nothing of them.
+fn large_pages(host: &HostFacts) -> Option<Finding> {
+    (host.kernel.large_pages.as_deref() == Some("never")).then(|| {
+        Finding::warning(
+            "the host gives no large pages: a domain that comes to use much memory takes a fault for \
+             each 4 KiB of it"
+                .to_owned(),
+            "`echo madvise | sudo tee /sys/kernel/mm/transparent_hugepage/enabled`".to_owned(),
+        )
+    })
 }
 
 fn overcommit(host: &HostFacts) -> Option<Finding> {
@@ -106,6 +118,15 @@ mod tests {
         host.limits.open_files.hard = Some(4096);
         let found = findings(&host, &capacity);
         assert!(found[0].remedy.as_deref().unwrap().starts_with("raise the hard limit to 6064"));
+    }
+
+    #[test]
+    fn large_pages_are_missed_where_they_are_turned_off() {
+        let mut host = HostFacts::default();
+        for (chosen, count) in [(None, 0), (Some("never"), 1), (Some("madvise"), 0)] {
+            host.kernel.large_pages = chosen.map(str::to_owned);
+            assert_eq!(findings(&host, &Capacity::default()).len(), count, "{chosen:?}");
+        }
     }
 
     #[test]

@@ -161,6 +161,8 @@ impl DomainMemory {
             self.write_base(range.start, bytes)?;
         }
         let all = union(data, &pages);
+        // Only small pages show what the base has now.
+        self.copy_back(&self.by_size(&contents.extents).1, &all);
         let image = std::mem::replace(data, all);
         *checkpoint = Some(Checkpoint { pages, image, originals, is_sifted: false, validity });
         Ok(())
