@@ -8,6 +8,7 @@
 //! log is read and when it is written.
 
 use alloc::boxed::Box;
+use alloc::vec;
 use alloc::vec::Vec;
 
 use hashbrown::HashTable;
@@ -18,8 +19,8 @@ use crate::frame::{Kind, Section, sections};
 use crate::record::{HEAD, Record, first, records};
 use crate::superblock::Totals;
 
-/// Memory of an amendment at worst: a vector of them may be half full, and was smaller before.
-pub const AMENDMENT: usize = 3 * size_of::<u64>();
+/// Memory of an amendment at worst: it is the first of its chain.
+pub const AMENDMENT: usize = 10 * size_of::<u64>();
 
 /// How many records are replayed together.
 const TOGETHER: usize = 32;
@@ -27,34 +28,74 @@ const TOGETHER: usize = 32;
 /// What a key is known by.
 pub type Print = [u64; 2];
 
-/// The living records of a key.
+/// The living records of a key. To look one up is mostly to wait for memory: a chain is in one line
+/// of the caches.
 #[derive(Debug)]
+#[repr(align(32))]
 pub struct Chain {
     print: Print,
-    /// Where the base is.
+    body: Body,
+}
+
+/// Where a chain's records are. Few have more than one.
+#[derive(Debug)]
+enum Body {
+    /// A base, and how long it is.
+    Alone {
+        base: u64,
+        bytes: u32,
+    },
+    Amended(Box<Amended>),
+}
+
+#[derive(Debug)]
+struct Amended {
     base: u64,
-    /// Where the amendments are, in order. Boxed: few chains have any.
-    rest: Option<Box<Amendments>>,
+    /// Where the amendments are, in order.
+    rest: Vec<u64>,
     /// Encoded bytes of all of it.
     bytes: u64,
 }
 
-#[derive(Debug, Default)]
-struct Amendments(Vec<u64>);
+const _: () = assert!(size_of::<Chain>() == 32);
 
 impl Chain {
+    /// A key's base. No record is as long as 4 GiB.
+    const fn new(print: Print, base: u64, bytes: u32) -> Self {
+        Self { print, body: Body::Alone { base, bytes } }
+    }
+
+    fn amend(&mut self, at: u64, more: u32) {
+        match &mut self.body {
+            Body::Alone { base, bytes } => {
+                let (base, bytes) = (*base, u64::from(*bytes) + u64::from(more));
+                self.body = Body::Amended(Box::new(Amended { base, rest: vec![at], bytes }));
+            }
+            Body::Amended(amended) => {
+                amended.rest.push(at);
+                amended.bytes += u64::from(more);
+            }
+        }
+    }
+
     /// Where its records are, in order.
     pub fn positions(&self) -> impl Iterator<Item = u64> {
-        core::iter::once(self.base).chain(self.rest().iter().copied())
+        core::iter::once(self.base()).chain(self.rest().iter().copied())
     }
 
     fn rest(&self) -> &[u64] {
-        self.rest.as_ref().map_or(&[], |rest| &rest.0)
+        match &self.body {
+            Body::Alone { .. } => &[],
+            Body::Amended(amended) => &amended.rest,
+        }
     }
 
     /// Where its base is.
     pub const fn base(&self) -> u64 {
-        self.base
+        match &self.body {
+            Body::Alone { base, .. } => *base,
+            Body::Amended(amended) => amended.base,
+        }
     }
 
     /// How many records it has.
@@ -63,8 +104,11 @@ impl Chain {
     }
 
     /// Encoded bytes of its records.
-    pub const fn bytes(&self) -> u64 {
-        self.bytes
+    pub fn bytes(&self) -> u64 {
+        match &self.body {
+            Body::Alone { bytes, .. } => u64::from(*bytes),
+            Body::Amended(amended) => amended.bytes,
+        }
     }
 }
 
@@ -91,9 +135,9 @@ impl Client {
     }
 
     fn apply(&mut self, record: &Record<'_>, at: u64, print: Print) {
-        let bytes = record.encoded_len() as u64;
+        let bytes = record.encoded_len() as u32;
         match record {
-            Record::Put { .. } => self.put(Chain { print, base: at, rest: None, bytes }),
+            Record::Put { .. } => self.put(Chain::new(print, at, bytes)),
             Record::Amend { .. } => self.amend(print, at, bytes),
             Record::Delete { .. } => drop(self.remove(print)),
             Record::Clear => self.clear(),
@@ -103,34 +147,33 @@ impl Client {
     fn remove(&mut self, print: Print) -> Option<Chain> {
         let entry = self.chains.find_entry(print[0], |chain| chain.print == print).ok()?;
         let chain = entry.remove().0;
-        self.bytes -= chain.bytes;
+        self.bytes -= chain.bytes();
         self.records -= chain.len() as u64;
         Some(chain)
     }
 
     fn put(&mut self, chain: Chain) {
-        self.bytes += chain.bytes;
+        self.bytes += chain.bytes();
         self.records += chain.len() as u64;
         let print = chain.print;
         let is_it = |chain: &Chain| chain.print == print;
         match self.chains.entry(print[0], is_it, |chain| chain.print[0]) {
             Entry::Occupied(mut entry) => {
                 let old = core::mem::replace(entry.get_mut(), chain);
-                self.bytes -= old.bytes;
+                self.bytes -= old.bytes();
                 self.records -= old.len() as u64;
             }
             Entry::Vacant(entry) => drop(entry.insert(chain)),
         }
     }
 
-    fn amend(&mut self, print: Print, position: u64, bytes: u64) {
+    fn amend(&mut self, print: Print, position: u64, bytes: u32) {
         // One whose base is gone from the log is dead: the chain was deleted, or moved.
         let Some(chain) = self.chains.find_mut(print[0], |chain| chain.print == print) else {
             return;
         };
-        chain.rest.get_or_insert_default().0.push(position);
-        chain.bytes += bytes;
-        self.bytes += bytes;
+        chain.amend(position, bytes);
+        self.bytes += u64::from(bytes);
         self.records += 1;
     }
 
@@ -288,16 +331,14 @@ impl Index {
 
     /// Takes a part of a chain. Without its beginning it is dead: the chain has moved on since.
     fn collect(&mut self, client: usize, record: &Record<'_>, at: u64, print: Print) {
-        let bytes = record.encoded_len() as u64;
+        let bytes = record.encoded_len() as u32;
         match record {
             Record::Put { .. } => {
-                let chain = Chain { print, base: at, rest: None, bytes };
-                self.parts = Some(Parts { client, chain });
+                self.parts = Some(Parts { client, chain: Chain::new(print, at, bytes) });
             }
             Record::Amend { .. } => {
                 if let Some(Parts { chain, .. }) = &mut self.parts {
-                    chain.rest.get_or_insert_default().0.push(at);
-                    chain.bytes += bytes;
+                    chain.amend(at, bytes);
                 }
             }
             Record::Delete { .. } | Record::Clear => (),
@@ -317,7 +358,7 @@ impl Index {
     pub fn lives(&self, client: usize, record: &Record<'_>, at: u64) -> bool {
         let chain = |key| self.clients[client].chain(self.print(key));
         match *record {
-            Record::Put { key, .. } => chain(key).is_some_and(|chain| chain.base == at),
+            Record::Put { key, .. } => chain(key).is_some_and(|chain| chain.base() == at),
             Record::Amend { key, .. } => {
                 chain(key).is_some_and(|chain| chain.rest().binary_search(&at).is_ok())
             }

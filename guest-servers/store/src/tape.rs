@@ -6,11 +6,8 @@ use alloc::vec::Vec;
 use crate::disk::{Disk, DiskError};
 use crate::layout::{Area, units};
 
-/// How much is read at a time, at most.
-const CHUNK: u64 = 1 << 20;
-
-/// How many of those are on their way at a time.
-const AHEAD: u64 = 2;
+/// How much is read at a time, at most: less than a processor's own cache, for it is read again.
+const CHUNK: u64 = 512 << 10;
 
 /// The log as a stream of bytes. Behind its end comes what the area holds there.
 #[derive(Debug)]
@@ -21,7 +18,10 @@ pub struct Tape<'d, D> {
     end: u64,
     /// How much is read at a time.
     chunk: u64,
-    /// The bytes from `start` on, `filled` of them.
+    /// How much is asked for at a time, while as much is still on its way: whoever wakes the disk
+    /// has it do much.
+    stretch: u64,
+    /// The bytes from `start` on, `filled` of them; as long as what was asked for made it.
     buffer: Vec<u8>,
     start: u64,
     filled: usize,
@@ -35,9 +35,21 @@ impl<'d, D: Disk> Tape<'d, D> {
     /// The tape of a log that begins at `head`.
     pub fn new(disk: &'d mut D, area: Area, head: u64) -> Self {
         let chunk = CHUNK.min(units(area.capacity / 8));
-        let buffer = vec![0; (area.frame_max() + chunk) as usize];
+        let buffer = vec![0; 2 * chunk as usize];
         let end = head + area.capacity;
-        Self { disk, area, end, chunk, buffer, start: head, filled: 0, asked: head, read: 0 }
+        let stretch = disk.description().most.max(chunk);
+        Self {
+            disk,
+            area,
+            end,
+            chunk,
+            stretch,
+            buffer,
+            start: head,
+            filled: 0,
+            asked: head,
+            read: 0,
+        }
     }
 
     /// Bytes at a position: at most the longest frame's, and none before those that were asked for
@@ -72,13 +84,20 @@ impl<'d, D: Disk> Tape<'d, D> {
     fn more(&mut self) -> Result<(), DiskError> {
         let position = self.start + self.filled as u64;
         self.asked = self.asked.max(position);
-        while self.asked < self.end.min(position + AHEAD * self.chunk) {
-            let length = self.chunk_at(self.asked);
-            self.disk.ahead(self.area.place(self.asked), length);
-            self.asked += length as u64;
+        if self.asked <= position + self.stretch {
+            let until = self.end.min(position + 2 * self.stretch);
+            while self.asked < until {
+                let length = self.chunk_at(self.asked);
+                self.disk.ahead(self.area.place(self.asked), length);
+                self.asked += length as u64;
+            }
         }
         let length = self.chunk_at(position);
-        let into = &mut self.buffer[self.filled..self.filled + length];
+        let until = self.filled + length;
+        if self.buffer.len() < until {
+            self.buffer.resize(until, 0);
+        }
+        let into = &mut self.buffer[self.filled..until];
         self.disk.read(self.area.place(position), into)?;
         self.filled += length;
         self.read += length as u64;

@@ -66,11 +66,15 @@ pub(super) fn layout(table: &Table<'_>, problems: &mut Problems) -> Layout {
     )
 }
 
+/// A disk's pools if the manifest does not say: half of one is read ahead while the other half is
+/// used, and each half costs a wake-up.
+const DISK_BUFFERS: u32 = 4 << 20;
+
 /// The sizes of a disk's channel: the pools are as large as asked for, and never too small for a
 /// block.
 pub(super) fn layout_of_disk(table: &Table<'_>, problems: &mut Problems) -> Layout {
     let buffers = area(table, "buffers", "2 MiB", problems, pool_of_blocks);
-    layout_of(Layout::PLAIN.requests, buffers.unwrap_or(Layout::DEFAULT.lent_requests))
+    layout_of(Layout::PLAIN.requests, buffers.unwrap_or(DISK_BUFFERS))
 }
 
 const fn layout_of(ring: u32, buffers: u32) -> Layout {

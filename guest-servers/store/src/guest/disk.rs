@@ -7,7 +7,7 @@ use atoll_ipc::disk::Description;
 use store::{Disk, DiskError};
 
 /// Most reads that are under way at a time.
-const AHEAD: usize = 8;
+const AHEAD: usize = 32;
 
 /// The disk that the manifest lends to this domain.
 #[derive(Debug)]
