@@ -433,6 +433,17 @@ impl Pending {
         Ok(answer.and_then(|answer| answer.copy(self.channel)))
     }
 
+    /// What to wait for; `None` if it is there already.
+    pub(super) fn awaited(&self) -> Option<ForAnswer> {
+        Some(ForAnswer { channel: self.channel, ticket: self.ticket? })
+    }
+
+    /// The answer has been found.
+    pub(super) fn conclude(&mut self, answer: Result<Answer, IpcError>) -> Result<Reply, IpcError> {
+        self.ticket = None;
+        answer?.copy(self.channel)
+    }
+
     /// Gives the call up, and tells the server so. It may have been carried out all the same.
     pub fn cancel(self) {
         drop(self);
@@ -473,7 +484,7 @@ fn wait_for_room<T>(
         .unwrap_or(Err(IpcError::Timeout))
 }
 
-struct ForAnswer {
+pub(super) struct ForAnswer {
     channel: Channel,
     ticket: Ticket,
 }

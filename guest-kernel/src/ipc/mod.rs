@@ -7,6 +7,7 @@
 //! | send without a reply | [`Channel::send`] | CHORUS `ipcSend` |
 //! | notify | [`Channel::notify`], [`Port::event`] | seL4 notification, QNX pulse |
 //! | receive | [`Port::receive`], [`receive_any`] | QNX `MsgReceive`, RC 4000 *wait message* |
+//! | receive a message or an answer | [`receive_any_or_answer`] | RC 4000 *wait event* |
 //! | reply, at once or later | [`Message::reply`] | QNX `MsgReply`, RC 4000 *send answer*, Hydra's reply right |
 //! | hand over a buffer | [`Channel::lend`], [`Message::lend`] | L4 grant, for as long as the message lives |
 //!
@@ -15,6 +16,7 @@
 
 mod body;
 mod channel;
+mod either;
 mod endpoints;
 mod lent;
 mod message;
@@ -25,6 +27,7 @@ mod typed;
 mod wait;
 
 pub use channel::{Channel, Pending};
+pub use either::{Arrival, receive_any_or_answer};
 pub use lent::{LentReply, Loan, ReplyLoan};
 pub use message::Message;
 pub use port::{Event, Port, poll_any, receive_any};

@@ -85,7 +85,7 @@ pub fn receive_any(ports: &[Port], deadline: Option<Instant>) -> Option<(Port, M
 /// The next message that waits on any of the ports already, if one does: in the order of
 /// [`receive_any`], and without a wait.
 pub fn poll_any(ports: &[Port]) -> Option<(Port, Message)> {
-    let mut awaited = ForMessage { ports, notified: false };
+    let mut awaited = ForMessage::on(ports);
     match with(|endpoints| awaited.look(endpoints))? {
         (port, Event::Message(message)) => Some((port, message)),
         (_, Event::Notified(_)) => None,
@@ -121,7 +121,7 @@ fn receive_quickly(endpoints: &mut Endpoints, ports: &[Port]) -> Option<(Port, M
 #[inline(never)]
 fn receive_at_length(ports: &[Port], deadline: Option<Instant>) -> Option<(Port, Message)> {
     ready::at_first_wait();
-    let awaited = ForMessage { ports, notified: false };
+    let awaited = ForMessage::on(ports);
     let found = with(|endpoints| {
         // One that is never out of work comes by here, too, now and then.
         rest_if_asked(endpoints);
@@ -133,14 +133,19 @@ fn receive_at_length(ports: &[Port], deadline: Option<Instant>) -> Option<(Port,
     }
 }
 
-struct ForMessage<'p> {
+pub(super) struct ForMessage<'p> {
     /// In the order of their priority.
     ports: &'p [Port],
     /// Notifications count, too.
     notified: bool,
 }
 
-impl ForMessage<'_> {
+impl<'p> ForMessage<'p> {
+    /// A message on any of the ports.
+    pub(super) const fn on(ports: &'p [Port]) -> Self {
+        Self { ports, notified: false }
+    }
+
     /// Notification bits that the clients of the ports have raised; collecting clears them.
     fn collect(&self, endpoints: &mut Endpoints) -> Option<(Port, Event)> {
         for &port in self.ports {

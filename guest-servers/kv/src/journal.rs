@@ -7,8 +7,13 @@
 //!
 //! A command says first how many bytes of records it may cause, and is refused before it changes
 //! anything if the store has no room for them, or one batch could not hold them.
+//!
+//! A batch that is sealed waits here until the store has it, so that it can be sent again. Meanwhile
+//! changes go on, and make the next one.
 
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
+use core::mem;
 
 use store::interface::Ailment;
 use store::record::{HEAD, Record};
@@ -19,7 +24,12 @@ use crate::failure::Failure;
 use crate::table::Effect;
 use crate::value::Value;
 
-/// Records above which no further request is carried out before they are committed.
+/// Batches that are on their way to the store at a time: while one is made durable there, the next one
+/// is waiting already.
+pub(crate) const UNDER_WAY: usize = 2;
+
+/// Records above which no further request is carried out before they are sent, or if they are on their
+/// way, committed.
 const SATED: usize = 256 << 10;
 
 /// Room that only requests which take something out may use, so that a store that is full can be
@@ -90,7 +100,14 @@ pub(crate) struct Journal {
     terms: Terms,
     /// When the last batch was committed, in milliseconds since 1970.
     pub saved_ms: u64,
+    /// Whole batches that the store may have been given, the oldest first.
+    sealed: VecDeque<Vec<u8>>,
+    /// Their bytes.
+    sent: usize,
+    /// The records of the next batch.
     records: Vec<u8>,
+    /// Memory for those of the one after it.
+    spare: Vec<u8>,
     /// Positions of dirty keys.
     dirty: Vec<u32>,
     /// No less than what the dirty keys' records will take.
@@ -99,8 +116,6 @@ pub(crate) struct Journal {
     promised: usize,
     /// It found no room where it had said that there was some: see [`Journal::doubt`].
     doubted: bool,
-    /// Whether the records are a whole batch, which the store may have been given.
-    sealed: bool,
 }
 
 impl Journal {
@@ -108,12 +123,14 @@ impl Journal {
         Self {
             terms,
             saved_ms: now_ms,
+            sealed: VecDeque::with_capacity(UNDER_WAY),
+            sent: 0,
             records: Vec::new(),
+            spare: Vec::new(),
             dirty: Vec::new(),
             owed: 0,
             promised: 0,
             doubted: false,
-            sealed: false,
         }
     }
 
@@ -138,11 +155,17 @@ impl Journal {
     }
 
     pub(crate) fn is_sated(&self) -> bool {
-        self.pending() > SATED
+        self.pending().max(self.sent) > SATED
     }
 
+    /// Whether there is nothing for another batch.
     pub(crate) fn is_empty(&self) -> bool {
         self.records.is_empty() && self.dirty.is_empty()
+    }
+
+    /// What the store's room has to hold: these records of the next batch, and those on their way.
+    fn claim(&self, pending: usize) -> u64 {
+        self.sent.saturating_add(pending) as u64
     }
 
     /// Asked before a request changes anything: it may cause so many bytes of records, and make
@@ -167,12 +190,12 @@ impl Journal {
             return Err(Failure::BatchTooLong);
         }
         let needed = match effect {
-            Effect::Grow => pending.saturating_add(RESERVE),
-            Effect::Write => pending,
+            Effect::Grow => self.claim(pending.saturating_add(RESERVE)),
+            Effect::Write => self.claim(pending),
             // Something must lead out of a full store.
             Effect::Remove | Effect::Read | Effect::Other => 0,
         };
-        if needed as u64 > self.terms.room || (needed > 0 && self.doubted) {
+        if needed > self.terms.room || (needed > 0 && self.doubted) {
             return Err(Failure::StoreFull);
         }
         self.records.try_reserve(self.owed.saturating_add(bytes))?;
@@ -214,7 +237,7 @@ impl Journal {
         let all = self.pending().saturating_add(self.promised).saturating_add(bytes);
         let more = all - self.records.len();
         all <= self.terms.largest
-            && (all + RESERVE) as u64 <= self.terms.room
+            && self.claim(all + RESERVE) <= self.terms.room
             && self.records.try_reserve(more).is_ok()
             && self.dirty.try_reserve(1).is_ok()
     }
@@ -260,7 +283,7 @@ impl Journal {
 
     /// Takes the list of dirty keys' positions, to write each one's base.
     pub(crate) fn take_dirty(&mut self) -> Vec<u32> {
-        core::mem::take(&mut self.dirty)
+        mem::take(&mut self.dirty)
     }
 
     /// Whether a place in that list is one of a key.
@@ -277,12 +300,14 @@ impl Journal {
         mark.rebase(self.records.len() - start);
     }
 
-    /// Gives the list back, empty, to be used again: all bases are written.
+    /// Gives the list back, empty, to be used again: all bases are written, and the batch is whole.
     pub(crate) fn seal(&mut self, mut dirty: Vec<u32>) {
         dirty.clear();
         self.dirty = dirty;
         self.owed = 0;
-        self.sealed = true;
+        self.sent += self.records.len();
+        let records = mem::replace(&mut self.records, mem::take(&mut self.spare));
+        self.sealed.push_back(records);
     }
 
     /// Puts the length of its value into a record at the end that was begun without one.
@@ -292,10 +317,15 @@ impl Journal {
         self.records[start + 5..start + HEAD].copy_from_slice(&length.to_le_bytes());
     }
 
-    /// Whether the records are a batch that nothing was added to since, as is so from when it is
-    /// given to the store until the store has it.
-    pub(crate) fn is_sealed(&self) -> bool {
-        self.sealed
+    /// How many batches may be on their way.
+    pub(crate) fn under_way(&self) -> usize {
+        self.sealed.len()
+    }
+
+    /// The numbers and the records of those, the oldest first.
+    pub(crate) fn batches(&self) -> impl DoubleEndedIterator<Item = (u64, &[u8])> {
+        let sealed = self.sealed.iter().map(Vec::as_slice).enumerate();
+        sealed.map(|(place, records)| (self.terms.batch + 1 + place as u64, records))
     }
 
     /// Goes on with a store that stands so.
@@ -305,20 +335,17 @@ impl Journal {
         self.doubted = false;
     }
 
-    pub(crate) fn records(&self) -> &[u8] {
-        &self.records
-    }
-
-    /// The records are in the store, as its next batch.
+    /// The oldest batch is in the store.
     pub(crate) fn committed(&mut self, room: u64, now_ms: u64) {
         self.terms.batch += 1;
         self.believe(room);
         self.saved_ms = now_ms;
         self.promised = 0;
-        self.sealed = false;
-        self.records.clear();
-        if self.records.capacity() > KEPT {
-            self.records = Vec::new();
+        let Some(mut records) = self.sealed.pop_front() else { return };
+        self.sent -= records.len();
+        records.clear();
+        if records.capacity() <= KEPT {
+            self.spare = records;
         }
     }
 }

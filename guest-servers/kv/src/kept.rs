@@ -7,7 +7,7 @@ use crate::change::Change;
 use crate::db::Database;
 use crate::dense::Weigh;
 use crate::failure::Failure;
-use crate::journal::{Journal, Mark, Terms};
+use crate::journal::{Journal, Mark, Terms, UNDER_WAY};
 use crate::table::Effect;
 use crate::value::Value;
 
@@ -24,40 +24,57 @@ impl Database {
         self.journal.is_some()
     }
 
-    /// Whether there are changes that the store does not have yet.
+    /// Whether there are changes that are in no [batch](Self::seal) yet.
     #[must_use]
     pub fn has_changes(&self) -> bool {
         self.journal.as_ref().is_some_and(|journal| !journal.is_empty())
     }
 
-    /// Whether there are so many that they should be committed before more is done.
+    /// How many batches the store may have been given, and is not known to [have](Self::committed).
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.journal.as_ref().map_or(0, Journal::under_way)
+    }
+
+    /// Whether another one can be made before the store has one of those.
+    #[must_use]
+    pub fn can_seal(&self) -> bool {
+        self.under_way() < UNDER_WAY
+    }
+
+    /// Whether there are so many that they should be sent, or committed, before more is done.
     #[inline]
     #[must_use]
     pub fn is_sated(&self) -> bool {
         self.journal.as_ref().is_some_and(Journal::is_sated)
     }
 
-    /// The changes since the last batch, as the records of the next one, and its number. It is
-    /// the same one until the store [has it](Self::committed), as long as nothing changes.
-    pub fn batch(&mut self) -> (u64, &[u8]) {
-        let Some(journal) = &mut self.journal else { return (0, &[]) };
+    /// Makes a batch of the changes since the last one. It stays what it is until the store
+    /// [has it](Self::committed).
+    pub fn seal(&mut self) {
+        let Some(journal) = &mut self.journal else { return };
         let dirty = journal.take_dirty();
         for &place in dirty.iter().filter(|place| Journal::is_key(**place)) {
             let (key, item) = self.keys.parts_mut(place as usize);
             journal.put(&mut item.mark, key, &item.value, item.deadline);
         }
         journal.seal(dirty);
-        (journal.terms().batch + 1, journal.records())
     }
 
-    /// The batch is in the store, which has so much room left.
+    /// The batches that the store is not known to have, the oldest first: their numbers, and their
+    /// records.
+    pub fn batches(&self) -> impl DoubleEndedIterator<Item = (u64, &[u8])> {
+        self.journal.iter().flat_map(Journal::batches)
+    }
+
+    /// The oldest batch is in the store, which has so much room left.
     pub fn committed(&mut self, room: u64, now_ms: u64) {
         if let Some(journal) = &mut self.journal {
             journal.committed(room, now_ms);
         }
     }
 
-    /// The store refused the batch for want of room, and has nothing of it. Everything is
+    /// The store refused a batch for want of room, and has nothing of it. Everything is
     /// forgotten: what the store has is to be [loaded](Self::load) again, and the database to be
     /// [kept](Self::keep) as before.
     pub fn undo(&mut self) {

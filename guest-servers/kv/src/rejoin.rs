@@ -1,11 +1,11 @@
 //! Owns how a database that a restart has kept finds its store again: what the last incarnation had
-//! told the store may be anything up to the batch that was under way, and the store says how much of it
-//! there is.
+//! told the store may be anything up to the last batch that was under way, and the store says how much of
+//! it there is.
 //!
 //! | the store's last batch is | so |
 //! |---|---|
-//! | the database's | what changed since is to be committed, for the first time or once more |
-//! | the one after it, and that was made | it was committed, and nobody was told |
+//! | the last one that the database knows of | what changed since is to be committed, for the first time or once more |
+//! | one of those after it that were made | up to there they were committed, and nobody was told |
 //! | any other | one of the two has another history: the database is stale |
 
 use core::fmt;
@@ -22,7 +22,7 @@ pub enum Stale {
     Partial,
     /// It was kept by another store.
     Store,
-    /// The store has neither the last batch that the database knows of nor the one under way.
+    /// The store has neither the last batch that the database knows of nor one that was under way.
     Batch {
         /// The last one that the database knows of.
         known: u64,
@@ -50,59 +50,46 @@ impl fmt::Display for Stale {
 
 impl core::error::Error for Stale {}
 
-/// Which batches a store has, beside those that the database knows that it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// No other.
-    Level,
-    /// The one that was under way.
-    Ahead,
-}
-
 impl Database {
     /// Whether a database that a restart has kept can go on with a store that stands so.
     ///
     /// # Errors
     /// Why it cannot: it is to be forgotten, and [loaded](Self::load) again.
     pub fn fits(&self, terms: &Terms) -> Result<(), Stale> {
-        standing(self.journal.as_ref(), terms).map(|_| ())
+        ahead(self.journal.as_ref(), terms).map(|_| ())
     }
 
-    /// Goes on with a store that stands so. What has [changed](Self::has_changes) must be
-    /// committed before anything is shown or changed.
+    /// Goes on with a store that stands so. The [batches](Self::batches) that are left, and what has
+    /// [changed](Self::has_changes) since, must be committed before anything is shown or changed.
     ///
     /// # Errors
     /// As [`fits`](Self::fits).
     pub fn rejoin(&mut self, terms: Terms, now_ms: u64) -> Result<(), Stale> {
-        let standing = standing(self.journal.as_ref(), &terms)?;
+        let ahead = ahead(self.journal.as_ref(), &terms)?;
         if let Some(journal) = &mut self.journal {
-            match standing {
-                Standing::Level => {}
-                Standing::Ahead => journal.committed(terms.room, now_ms),
-            }
+            (0..ahead).for_each(|_| journal.committed(terms.room, now_ms));
             journal.rejoin(terms);
         }
         Ok(())
     }
 }
 
-fn standing(journal: Option<&Journal>, terms: &Terms) -> Result<Standing, Stale> {
+/// How many batches the store has, beside those that the database knows that it has.
+fn ahead(journal: Option<&Journal>, terms: &Terms) -> Result<usize, Stale> {
     // A database is kept from when all is loaded.
     let journal = journal.ok_or(Stale::Partial)?;
     let known = journal.terms();
     if known.store != terms.store {
         return Err(Stale::Store);
     }
-    let standing = match terms.batch.checked_sub(known.batch) {
-        Some(0) => Standing::Level,
-        // No other can have come from here.
-        Some(1) if journal.is_sealed() => Standing::Ahead,
-        Some(_) | None => {
-            return Err(Stale::Batch { known: known.batch, stored: terms.batch });
-        }
+    let ahead = terms.batch.checked_sub(known.batch).and_then(|ahead| ahead.try_into().ok());
+    // No others can have come from here.
+    let Some(ahead) = ahead.filter(|&ahead: &usize| ahead <= journal.under_way()) else {
+        return Err(Stale::Batch { known: known.batch, stored: terms.batch });
     };
-    match (standing, terms.ailment) {
-        (Standing::Level, Some(ailment)) if !journal.is_empty() => Err(Stale::Ailing(ailment)),
-        (Standing::Level | Standing::Ahead, _) => Ok(standing),
+    let has_more = ahead < journal.under_way() || !journal.is_empty();
+    match terms.ailment {
+        Some(ailment) if has_more => Err(Stale::Ailing(ailment)),
+        Some(_) | None => Ok(ahead),
     }
 }

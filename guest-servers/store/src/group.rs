@@ -7,12 +7,9 @@ use atoll_ipc::interface::{Answerable, Bytes, Word, answer, arguments};
 use atoll_ipc::message::Status;
 
 use crate::disk::Disk;
-use crate::interface::{Committed, Store as Protocol};
+use crate::interface::{COMMIT, Committed, Store as Protocol};
 use crate::server::Space;
 use crate::store::{Added, Store};
-
-/// The operation that is gathered; [`Protocol`] has its definition.
-const COMMIT: u16 = 2;
 
 /// Serves a message of a client, and those that `next` finds behind it; it is told how many batches
 /// wait already. They are answered when it finds none.

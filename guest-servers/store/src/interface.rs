@@ -35,6 +35,10 @@ atoll_ipc::interface! {
     }
 }
 
+/// The number of [`commit`](StoreServer::commit): a store gathers batches before it answers, and a
+/// client may have several under way.
+pub const COMMIT: u16 = 2;
+
 /// How a client's space stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opened {

@@ -1,17 +1,24 @@
 //! The store that keeps the database: what is loaded from it, and what is committed to it.
 //!
+//! Batches are sent, and heard of later, in their order: while the store makes one durable, the next
+//! one is waiting there already. What becomes of one that does not go well is settled for all that are
+//! under way: the store says which it has, and is given the others again.
+//!
 //! Whatever goes wrong here ends the incarnation: it may have carried out what the store does not
 //! have, and the next one begins with what the store has. Nobody was told otherwise. One that finds its
 //! database kept makes the two the same, before it serves anybody.
 
+use alloc::collections::VecDeque;
 use alloc::format;
+use alloc::vec;
 use core::time::Duration;
 
 use atoll::clock::{Instant, unix_time};
-use atoll::interface::{Bytes, Word};
+use atoll::interface::{self, Bytes, Payload, Word};
+use atoll::ipc::{Pending, Reply};
 use atoll::{Channel, IpcError, boot, exit, heartbeat};
 use kv::{Database, Edits, Origin, Terms};
-use store::interface::{Chunk, Committed, Figures, Opened, StoreClient};
+use store::interface::{COMMIT, Chunk, Committed, Opened, StoreClient};
 use store::record;
 
 use crate::place::{self, Changes};
@@ -38,6 +45,8 @@ pub struct Keeper {
     largest: usize,
     /// Around whatever changes the database.
     changes: Changes,
+    /// Batches that were sent, the oldest first.
+    under_way: VecDeque<Pending>,
     doubt: Option<Doubt>,
 }
 
@@ -48,8 +57,14 @@ struct Doubt {
     next: Duration,
 }
 
-/// The store had no room for the batch. Nothing of it was carried out, here or there.
-pub struct Refused;
+/// What became of batches that were under way.
+pub enum Fate {
+    /// So many are on disk: the oldest ones.
+    Kept(usize),
+    /// So are these, and the store had no room for the next one. Of that, and of what came after it,
+    /// nothing was carried out, here or there. No batch is under way any more.
+    Refused { kept: usize },
+}
 
 /// A batch that the store did not commit, and why.
 struct Untaken {
@@ -57,16 +72,21 @@ struct Untaken {
     error: IpcError,
 }
 
-/// Binds the channel to the store, and asks how that stands.
-pub fn bind() -> (StoreClient<Channel>, Terms) {
+/// A store at the other end of the channel.
+pub fn store() -> StoreClient<Channel> {
     let Ok(channel) = Channel::open(STORE) else {
         panic!("durable=yes needs a channel `{STORE}` to a store: the manifest gives none")
     };
-    let carries = channel.max_request() - COMMIT_HEAD;
-    let mut store = match StoreClient::bind(channel) {
+    match StoreClient::bind(channel) {
         Ok(store) => store,
         Err(error) => panic!("{error}"),
-    };
+    }
+}
+
+/// The store, and how it stands.
+pub fn bind() -> (StoreClient<Channel>, Terms) {
+    let mut store = store();
+    let carries = store.channel().max_request() - COMMIT_HEAD;
     let opened = open(&mut store);
     let takes = opened.longest.0 as usize;
     let holds = place::holds();
@@ -111,28 +131,26 @@ fn complain(terms: &Terms) {
 
 impl Keeper {
     pub fn new(store: StoreClient<Channel>, largest: usize, changes: Changes) -> Self {
-        Self { store, largest, changes, doubt: None }
+        Self { store, largest, changes, under_way: VecDeque::new(), doubt: None }
     }
 
     /// Goes on with a database that a restart has kept and that [fits](Database::fits): what the last
     /// incarnation did not get to tell the store is committed, or undone if that is refused.
     pub fn go_on(&mut self, database: &mut Database, terms: Terms) -> Origin {
-        let joined = self.changes.edit(|| database.rejoin(terms, now_ms()));
-        let left = database.has_changes();
-        let refused = match joined {
-            Ok(()) if left => self.give(database).err(),
-            Ok(()) => None,
-            Err(stale) => panic!("it did fit: {stale}"),
-        };
+        if let Err(stale) = self.changes.edit(|| database.rejoin(terms, now_ms())) {
+            panic!("it did fit: {stale}");
+        }
+        let left = database.under_way() + usize::from(database.has_changes());
         complain(&terms);
-        match refused {
-            None => {
+        match self.give_left(database) {
+            Ok(()) => {
                 let (keys, batch) = (database.len(), terms.batch);
-                let also = if left { ", and one more is committed now" } else { "" };
-                log::info!("{keys} keys were kept; the store's last batch is {batch}{also}");
+                log::info!(
+                    "{keys} keys were kept; the store has {batch} batches, and got {left} more"
+                );
                 Origin::Kept
             }
-            Some(Untaken { batch, error }) => {
+            Err(Untaken { batch, error }) => {
                 log::warn!("the store does not take what was left, batch {batch}: {error}");
                 self.reload(database)
             }
@@ -174,21 +192,84 @@ impl Keeper {
         Origin::Store
     }
 
-    /// Returns when all that has changed is in the store, and on disk; or when the database is
-    /// again what it was before.
-    pub fn commit(&mut self, database: &mut Database) -> Result<(), Refused> {
-        if !database.has_changes() {
-            return Ok(());
-        }
-        match self.give(database) {
-            Ok(()) => {
-                self.doubt = None;
-                Ok(())
+    /// Sends what has changed, as the next batch.
+    pub fn send(&mut self, database: &mut Database) {
+        self.changes.edit(|| database.seal());
+        let Some((batch, records)) = database.batches().next_back() else { return };
+        let channel = *self.store.channel();
+        let send = |bytes: &[u8]| channel.send_message(COMMIT, bytes, None);
+        let sent = interface::encoded(&(Word(batch), Bytes(records)), |request| match request {
+            Some(Payload::Bytes(bytes)) => send(bytes),
+            Some(Payload::Encode { length, encode }) => {
+                let mut bytes = vec![0; length];
+                encode(&mut bytes);
+                send(&bytes)
             }
+            None => Err(IpcError::Rejected),
+        });
+        match sent {
+            Ok(pending) => self.under_way.push_back(pending),
+            Err(error) => end(&format!("batch {batch} cannot be sent to the store"), error),
+        }
+    }
+
+    /// The oldest batch that is under way.
+    pub fn oldest(&mut self) -> Option<&mut Pending> {
+        self.under_way.front_mut()
+    }
+
+    /// What became of the oldest batch, if that is known.
+    pub fn poll(&mut self, database: &mut Database) -> Option<Fate> {
+        match self.under_way.pop_front()?.poll_answer() {
+            Ok(answer) => Some(self.conclude(database, answer)),
+            Err(pending) => {
+                self.under_way.push_front(pending);
+                None
+            }
+        }
+    }
+
+    /// What becomes of the oldest batch, if there is one.
+    pub fn wait(&mut self, database: &mut Database) -> Option<Fate> {
+        let answer = self.under_way.pop_front()?.wait_answer(None);
+        Some(self.conclude(database, answer))
+    }
+
+    /// The oldest batch, which has the [place](Self::oldest) of an answered call, was answered so.
+    pub fn hear(&mut self, database: &mut Database, answer: Result<Reply, IpcError>) -> Fate {
+        self.under_way.pop_front();
+        self.conclude(database, answer)
+    }
+
+    fn conclude(&mut self, database: &mut Database, answer: Result<Reply, IpcError>) -> Fate {
+        match answer.and_then(|reply| interface::reply(reply.payload())) {
+            Ok(Committed { room }) => {
+                self.changes.edit(|| database.committed(room.0, now_ms()));
+                self.doubt = None;
+                Fate::Kept(1)
+            }
+            Err(IpcError::Exhausted | IpcError::PeerRestarted) => self.settle(database),
+            Err(error) => end("the store did not commit a batch", error),
+        }
+    }
+
+    /// Something is wrong with a batch. The store says which ones it has, and is given the others once
+    /// more.
+    fn settle(&mut self, database: &mut Database) -> Fate {
+        let sent = database.under_way();
+        // Once they are answered, nothing of them is on its way.
+        self.under_way.drain(..).for_each(|pending| drop(pending.wait_answer(None)));
+        let terms = terms(&open(&mut self.store), self.largest);
+        if let Err(stale) = self.changes.edit(|| database.rejoin(terms, now_ms())) {
+            panic!("the store has something else than it was given: {stale}");
+        }
+        match self.give_sealed(database) {
+            Ok(()) => Fate::Kept(sent),
             Err(Untaken { batch, error: IpcError::Exhausted }) => {
                 log::error!("the store has no room for batch {batch}: its requests are undone");
+                let kept = sent - database.under_way();
                 self.undo(database);
-                Err(Refused)
+                Fate::Refused { kept }
             }
             Err(Untaken { batch, error }) => {
                 end(&format!("the store did not commit batch {batch}"), error)
@@ -196,13 +277,24 @@ impl Keeper {
         }
     }
 
-    /// Gives the store the next batch, and notes that it has it.
-    fn give(&mut self, database: &mut Database) -> Result<(), Untaken> {
-        let (batch, records) = self.changes.edit(|| database.batch());
-        let committed = self.store.commit(Word(batch), Bytes(records));
-        let Committed { room } = committed.map_err(|error| Untaken { batch, error })?;
-        self.changes.edit(|| database.committed(room.0, now_ms()));
-        Ok(())
+    /// Commits all that the store does not have.
+    fn give_left(&mut self, database: &mut Database) -> Result<(), Untaken> {
+        self.give_sealed(database)?;
+        if database.has_changes() {
+            self.changes.edit(|| database.seal());
+        }
+        self.give_sealed(database)
+    }
+
+    /// Commits all batches, one after the other.
+    fn give_sealed(&mut self, database: &mut Database) -> Result<(), Untaken> {
+        loop {
+            let Some((batch, records)) = database.batches().next() else { return Ok(()) };
+            let committed = self.store.commit(Word(batch), Bytes(records));
+            let Committed { room } = committed.map_err(|error| Untaken { batch, error })?;
+            self.changes.edit(|| database.committed(room.0, now_ms()));
+            self.doubt = None;
+        }
     }
 
     fn reload(&mut self, database: &mut Database) -> Origin {
@@ -221,16 +313,13 @@ impl Keeper {
     /// Asks the store for its room again, some time after it refused a batch.
     pub fn reconsider(&mut self, database: &mut Database) {
         let Some(doubt) = &mut self.doubt else { return };
-        if doubt.over.is_some_and(|over| over <= Instant::now())
+        if self.under_way.is_empty()
+            && doubt.over.is_some_and(|over| over <= Instant::now())
             && let Ok(opened) = self.store.open()
         {
             self.changes.edit(|| database.believe(opened.room.0));
             doubt.over = None;
         }
-    }
-
-    pub fn figures(&mut self) -> Option<Figures> {
-        self.store.figures().ok()
     }
 }
 

@@ -1,19 +1,18 @@
 //! What the library asks of its surroundings, answered by the guest kernel.
 
-use atoll::{boot, clock, heap};
+use atoll::{Channel, boot, clock, heap};
 use kv::{Crash, Edits, Env, Facts, Origin};
-use store::interface::Figures;
+use store::interface::{Figures, StoreClient};
 
 use crate::crash;
-use crate::keeper::Keeper;
 use crate::place::Changes;
 
 /// The micro-VM around the server.
 pub struct Surroundings {
     /// Connections that hold state here.
     pub clients: usize,
-    /// What keeps the database, if anything does.
-    pub keeper: Option<Keeper>,
+    /// What keeps the database, if anything does; to ask for its figures.
+    pub store: Option<StoreClient<Channel>>,
     pub changes: Changes,
     origin: Origin,
     start_us: u64,
@@ -25,7 +24,7 @@ pub struct Surroundings {
 impl Surroundings {
     pub fn new(changes: Changes) -> Self {
         let origin = Origin::Nowhere;
-        Self { clients: 0, keeper: None, changes, origin, start_us: 0, random: 0, epoch: 0 }
+        Self { clients: 0, store: None, changes, origin, start_us: 0, random: 0, epoch: 0 }
     }
 
     /// The server begins, now, with what it has.
@@ -95,6 +94,6 @@ impl Env for Surroundings {
     }
 
     fn store(&mut self) -> Option<Figures> {
-        self.keeper.as_mut()?.figures()
+        self.store.as_mut()?.figures().ok()
     }
 }

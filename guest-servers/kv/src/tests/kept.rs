@@ -268,6 +268,46 @@ fn what_grows_in_a_batch_is_counted_before_it_is_written() {
 }
 
 #[test]
+fn changes_go_on_while_batches_are_under_way() {
+    let mut shelf = Shelf::new();
+    let mut rig = shelf.rig(0);
+    rig.run("SET s 1");
+    rig.run("RPUSH l a");
+    rig.db.seal();
+    rig.run("SET s 2");
+    rig.run("RPUSH l b");
+    rig.db.seal();
+    assert!(!rig.db.has_changes() && !rig.db.can_seal());
+    rig.run("APPEND s 3");
+    let numbers: Vec<_> = rig.db.batches().map(|(number, _)| number).collect();
+    assert_eq!(numbers, [1, 2]);
+    for value in ["1", "2"] {
+        shelf.take(&mut rig);
+        assert_eq!(shelf.rig(0).run("GET s"), format!("$1 {value}"));
+    }
+    assert!(rig.db.has_changes() && rig.db.can_seal());
+    shelf.commit(&mut rig);
+    assert_eq!(picture(&mut shelf.rig(1)), picture(&mut rig));
+}
+
+#[test]
+fn what_is_under_way_takes_room_and_is_waited_for_if_it_is_much() {
+    let mut shelf = Shelf { room: 850_000, ..Shelf::new() };
+    let mut rig = shelf.rig(0);
+    let big = "x".repeat(200_000);
+    for key in ["a", "b"] {
+        assert_eq!(rig.run(&format!("SET {key} {big}")), "+OK");
+        rig.db.seal();
+    }
+    assert!(rig.db.is_sated());
+    assert_eq!(rig.run(&format!("SET c {big}")), "+OK");
+    assert_eq!(rig.run(&format!("SET d {big}x")), FULL);
+    shelf.take(&mut rig);
+    assert!(!rig.db.is_sated());
+    assert_eq!(rig.run(&format!("SET d {big}x")), "+OK");
+}
+
+#[test]
 fn what_changes_nothing_is_not_written() {
     let mut shelf = Shelf::new();
     let mut rig = shelf.rig(0);
