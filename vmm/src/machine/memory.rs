@@ -61,7 +61,7 @@ pub struct DomainMemory {
     host_address: u64,
     base_address: u64,
     size: u64,
-    /// Where it comes in large pages, if the host has any: up to its end, or empty.
+    /// Where it comes in large pages, if the host has any: whole ones, or none.
     large: Range<u64>,
     state: Mutex<State>,
     // Dropped after what reaches it.
@@ -109,19 +109,20 @@ impl DomainMemory {
         size: u64,
         fill: impl FnOnce(&GuestMemoryMmap) -> Result<(), MachineError>,
     ) -> Result<Self, MachineError> {
-        Self::build_with_large(size, size, fill)
+        Self::build_with_large(size, 0..0, fill)
     }
 
-    /// The same, in large pages from `large` on, where the image has nothing.
+    /// The same, in large pages where whole ones are in `large`, in which the image has nothing.
     ///
     /// # Errors
     /// As [`DomainMemory::build`], and [`MachineError::OutOfBounds`] if it has something there.
     pub fn build_with_large(
         size: u64,
-        large: u64,
+        large: Range<u64>,
         fill: impl FnOnce(&GuestMemoryMmap) -> Result<(), MachineError>,
     ) -> Result<Self, MachineError> {
-        let large = large.next_multiple_of(LARGE_PAGE).min(size)..size;
+        let end = large.end.min(size) / LARGE_PAGE * LARGE_PAGE;
+        let large = large.start.next_multiple_of(LARGE_PAGE).min(end)..end;
         let file = memory_file(size)?;
         let mapping = Mapping::new(&file, size, &large)?;
         let base = map_shared(file.try_clone(), size)?;
@@ -254,7 +255,7 @@ impl DomainMemory {
     fn large_pages_of(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
         let whole = |range: &Range<u64>| {
             let start = range.start / LARGE_PAGE * LARGE_PAGE;
-            start..range.end.next_multiple_of(LARGE_PAGE).min(self.size)
+            start..range.end.next_multiple_of(LARGE_PAGE)
         };
         let large: Vec<_> = self.by_size(ranges).1.iter().map(whole).collect();
         union(&large, &[])

@@ -1,5 +1,7 @@
 //! Where the parts of one domain's memory lie: pure arithmetic over [`atoll_ipc::abi::layout`].
 
+use std::ops::Range;
+
 use atoll_image::Image;
 use atoll_ipc::abi::layout::{CONTROL, DESCRIPTORS, LARGE_PAGE, PAGE, TABLES};
 
@@ -85,9 +87,11 @@ impl Plan {
         self.memory / LARGE_PAGE * LARGE_PAGE
     }
 
-    /// Where memory begins to come in large pages; beyond its end if it is too little for any.
-    pub fn large(&self) -> u64 {
-        self.heap + SMALL_HEAP
+    /// Where memory comes in large pages: empty if there is too little of it. Not at the end of the
+    /// heap, where allocators put marks.
+    pub fn large(&self) -> Range<u64> {
+        let start = self.heap + SMALL_HEAP;
+        start..start.max(self.heap_end().saturating_sub(LARGE_PAGE))
     }
 
     /// The control page of a vCPU.

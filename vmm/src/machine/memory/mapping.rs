@@ -1,5 +1,5 @@
-//! A domain's memory as the VMM has it mapped: first a private mapping of the base, then a part of
-//! its own in large pages.
+//! A domain's memory as the VMM has it mapped: a private mapping of the base, and over a part of that
+//! memory of its own, in large pages.
 //!
 //! What a domain touches for the first time, its host must provide, page by page. On software KVM
 //! that takes 15 to 25 µs a page, in large pages 512 times less often. A private mapping of a file
@@ -37,17 +37,16 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps `size` bytes of `base`, so that nothing written reaches it; but for `large`, which ends
-    /// there, has memory of its own, and is empty or begins with a large page.
+    /// Maps `size` bytes of `base`, so that nothing written reaches it; but for `large`, which lies
+    /// within, is whole large pages, and has memory of its own.
     ///
     /// # Errors
     /// If the host denies the addresses.
     pub(super) fn new(base: &File, size: u64, large: &Range<u64>) -> Result<Self, MachineError> {
         let mapping = Self::reserve(size as usize).map_err(denied)?;
-        let small = if large.is_empty() { size } else { large.start };
-        mapping.map_base(base, small as usize).map_err(denied)?;
+        mapping.map_base(base, size as usize).map_err(denied)?;
         if !large.is_empty() {
-            mapping.map_large(large.start as usize, size as usize).map_err(denied)?;
+            mapping.map_large(large.start as usize, large.end as usize).map_err(denied)?;
         }
         Ok(mapping)
     }

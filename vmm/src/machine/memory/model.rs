@@ -8,11 +8,12 @@ use proptest::prelude::*;
 use super::*;
 
 const SIZE: u64 = 56 << 20;
-/// Where large pages begin, and what is the image's.
+/// Where large pages begin and end, and what is the image's.
 const LARGE: u64 = 4 << 20;
+const END: u64 = SIZE - (2 << 20);
 const IMAGE: u64 = 0x1000;
 /// More than a roll-back copies.
-const FLOOD: Range<u64> = 2 << 20..SIZE - (4 << 20);
+const FLOOD: Range<u64> = 2 << 20..SIZE - (1 << 20);
 
 /// The byte of each page that is not zero.
 type Pages = BTreeMap<u64, u8>;
@@ -28,7 +29,8 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let page = prop_oneof![0..16u64, 1020..1040u64, 1536..1600u64, 0..SIZE / PAGE - 80];
+    let ends = END / PAGE - 40..END / PAGE;
+    let page = prop_oneof![0..16u64, 1020..1040u64, 1536..1600u64, ends, 0..SIZE / PAGE - 80];
     let write = (page, 1..80u64, 0..4u8);
     prop_oneof![
         6 => write.prop_map(|(page, pages, byte)| Step::Write { page, pages, byte }),
@@ -48,7 +50,7 @@ struct Pair {
 
 impl Pair {
     fn new() -> Self {
-        let memory = DomainMemory::build_with_large(SIZE, LARGE, |image| {
+        let memory = DomainMemory::build_with_large(SIZE, LARGE..END, |image| {
             let page = [9; PAGE as usize];
             image.write_slice(&page, GuestAddress(IMAGE)).map_err(|_| MachineError::TablesFull)
         });
@@ -143,22 +145,24 @@ fn an_image_in_large_pages_is_refused() {
     let fill = |image: &GuestMemoryMmap| {
         image.write_obj(7u64, GuestAddress(LARGE)).map_err(|_| MachineError::TablesFull)
     };
-    let error = DomainMemory::build_with_large(SIZE, LARGE, fill).unwrap_err();
+    let error = DomainMemory::build_with_large(SIZE, LARGE..END, fill).unwrap_err();
     assert!(matches!(error, MachineError::OutOfBounds { address: LARGE }), "{error}");
 }
 
 #[test]
 fn memory_lies_alike_in_the_host_and_in_the_guest() {
-    let memory = DomainMemory::build_with_large(SIZE, LARGE + 1, |_| Ok(())).unwrap();
+    let build = |size, large| DomainMemory::build_with_large(size, large, |_| Ok(())).unwrap();
+    let memory = build(SIZE - PAGE, LARGE + 1..SIZE);
     assert!(memory.host_address().is_multiple_of(LARGE_PAGE));
-    assert_eq!(memory.large, LARGE + LARGE_PAGE..SIZE);
-    let none = DomainMemory::build_with_large(LARGE, LARGE, |_| Ok(())).unwrap();
-    assert!(none.large.is_empty());
+    assert_eq!(memory.large, LARGE + LARGE_PAGE..END);
+    for none in [LARGE..LARGE, LARGE + 1..LARGE + LARGE_PAGE, SIZE..SIZE * 2] {
+        assert!(build(SIZE, none).large.is_empty());
+    }
 }
 
 #[test]
 fn what_is_only_read_is_not_written() {
-    let memory = DomainMemory::build_with_large(SIZE, LARGE, |_| Ok(())).unwrap();
+    let memory = DomainMemory::build_with_large(SIZE, LARGE..END, |_| Ok(())).unwrap();
     assert_eq!(memory.read_word(LARGE + (6 << 20)).unwrap(), 0);
     assert!(memory.written().unwrap().is_empty());
 }
