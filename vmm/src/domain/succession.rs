@@ -49,7 +49,7 @@ pub struct Succession {
     pub steps: Steps,
 }
 
-/// How long the steps of a restart took, in nanoseconds.
+/// How long the steps of a restart took, in nanoseconds, and how much they had to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Steps {
     /// To note the registers and who called whom.
@@ -60,20 +60,25 @@ pub struct Steps {
     pub registers: u64,
     /// To tell the other ends of all channels.
     pub channels: u64,
+    /// Bytes of memory that were taken back: what the last incarnation had written to, and what lay
+    /// with it in a page.
+    #[serde(default)]
+    pub written: u64,
 }
 
 impl fmt::Display for Steps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { report, memory, registers, channels } = self;
+        let Self { report, memory, registers, channels, written } = self;
         write!(
             f,
-            "report {report} ns, registers {registers} ns, memory {memory} ns, channels {channels} ns"
+            "report {report} ns, registers {registers} ns, memory {memory} ns ({written} bytes), \
+             channels {channels} ns"
         )
     }
 }
 
 impl Steps {
-    /// All of them.
+    /// The time of all of them.
     pub const fn total(self) -> Duration {
         Duration::from_nanos(self.report + self.memory + self.registers + self.channels)
     }

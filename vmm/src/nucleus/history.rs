@@ -101,7 +101,7 @@ mod tests {
     }
 
     fn restarted(epoch: u64) -> EventKind {
-        let steps = Some(Steps { report: 1, memory: 2, registers: 3, channels: 4 });
+        let steps = Some(Steps { report: 1, memory: 2, registers: 3, channels: 4, written: 5 });
         EventKind::DomainRestarted { epoch, origin: Origin::Checkpoint, micros: 7, steps }
     }
 

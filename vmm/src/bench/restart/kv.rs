@@ -9,30 +9,45 @@ use super::echo::{PATIENCE, Seen};
 use crate::bench::atoll::AtollError;
 
 /// Bytes of a value that is stored to dirty memory.
-const VALUE: usize = 64 << 10;
+const VALUE: usize = 16 << 10;
 
 /// A connection, which outlives what it crashes.
 #[derive(Debug)]
-pub(super) struct Client(BufReader<UnixStream>);
+pub(super) struct Client {
+    stream: BufReader<UnixStream>,
+    /// Values that are stored to dirty as much as is wanted; None before any were.
+    values: Option<usize>,
+}
 
 impl Client {
     /// Connects.
     pub(super) fn connect(socket: &Path) -> Result<Self, AtollError> {
         let stream = UnixStream::connect(socket).map_err(failed)?;
         stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
-        Ok(Self(BufReader::new(stream)))
+        Ok(Self { stream: BufReader::new(stream), values: None })
     }
 
     /// Has kv write to so much memory.
     pub(super) fn dirty(&mut self, bytes: usize) -> Result<(), AtollError> {
         let value = "v".repeat(VALUE);
-        for number in 0..bytes / VALUE {
+        for number in 0..*self.values.get_or_insert(bytes / VALUE) {
             let key = format!("dirt:{number}");
             let request =
                 format!("*3\r\n$3\r\nSET\r\n${}\r\n{key}\r\n${VALUE}\r\n{value}\r\n", key.len());
             self.expect(request.as_bytes(), "+OK")?;
         }
         Ok(())
+    }
+
+    /// Learns how much was written to where so much was wanted: beside its values, kv writes to memory
+    /// that requests pass through, to tables and to its stack.
+    pub(super) fn learn(&mut self, wanted: usize, written: u64) {
+        if let Some(values) = &mut self.values
+            && wanted > 0
+        {
+            let more = (wanted as i64 - written.cast_signed()) / VALUE as i64;
+            *values = values.saturating_add_signed(more as isize).max(1);
+        }
     }
 
     /// Ends kv's incarnation, and asks for what only that had until the next one answers.
@@ -64,9 +79,9 @@ impl Client {
 
     /// Sends a request, and waits for the line that answers it.
     fn ask(&mut self, request: &[u8]) -> Result<String, AtollError> {
-        self.0.get_mut().write_all(request).map_err(failed)?;
+        self.stream.get_mut().write_all(request).map_err(failed)?;
         let mut line = String::new();
-        if self.0.read_line(&mut line).map_err(failed)? == 0 {
+        if self.stream.read_line(&mut line).map_err(failed)? == 0 {
             return Err(failed(ErrorKind::UnexpectedEof.into()));
         }
         line.truncate(line.trim_end().len());

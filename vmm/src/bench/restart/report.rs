@@ -84,6 +84,8 @@ pub struct Parts {
     pub registers: Option<f64>,
     /// The memory.
     pub memory: Option<f64>,
+    /// How much of it there was to take back, in bytes.
+    pub written: Option<f64>,
     /// The channels.
     pub channels: Option<f64>,
     /// All that the VMM did.
@@ -127,6 +129,7 @@ impl Parts {
             report: step(|steps| steps.report),
             registers: step(|steps| steps.registers),
             memory: step(|steps| steps.memory),
+            written: step(|steps| steps.written),
             channels: step(|steps| steps.channels),
             work: median(&|trial| Some(trial.work))?,
             reply: median(&|trial| Some(trial.reply))?,

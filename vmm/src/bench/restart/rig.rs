@@ -169,6 +169,9 @@ impl Subject {
             let origin = format!("{:?}", told.origin).to_lowercase();
             return self.failures.push(format!("the nucleus began from its {origin}"));
         }
+        if let (Witness::Kv(client), Some(steps)) = (&mut self.witness, told.steps) {
+            client.learn(self.case.dirty, steps.written);
+        }
         if let Some(round) = self.rounds.last_mut() {
             round.push(Trial::new(seen, page_faults, *told));
         }

@@ -64,7 +64,8 @@ mod tests {
 
     #[test]
     fn the_parts_make_up_the_whole() {
-        let steps = Steps { report: 10_000, memory: 4_000, registers: 5_000, channels: 1_000 };
+        let times = Steps { report: 10_000, memory: 4_000, registers: 5_000, ..Steps::default() };
+        let steps = Steps { channels: 1_000, written: 4096, ..times };
         let trial = trial(70_000, Some(steps));
         assert_eq!((trial.exit, trial.work, trial.reply), (50_000, 20_000, 30_000));
         assert_eq!(trial.exit + trial.work + trial.reply, trial.whole);

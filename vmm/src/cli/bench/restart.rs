@@ -123,7 +123,7 @@ fn times(times: Option<&Times>) -> Vec<Cell> {
     each.map(form::time).map(cell).into_iter().chain([cell(count)]).collect()
 }
 
-const PARTS: [(&str, Align); 12] = [
+const PARTS: [(&str, Align); 13] = [
     ("SERVER", Align::Left),
     ("FAULT", Align::Left),
     ("FROM", Align::Left),
@@ -136,6 +136,7 @@ const PARTS: [(&str, Align); 12] = [
     ("ALL OF THE VMM", Align::Right),
     ("REPLY", Align::Right),
     ("PAGES", Align::Right),
+    ("TAKEN BACK", Align::Right),
 ];
 
 fn print_parts(cases: &[CaseResult], out: &mut dyn Write) -> io::Result<()> {
@@ -150,6 +151,8 @@ fn print_parts(cases: &[CaseResult], out: &mut dyn Write) -> io::Result<()> {
         row.push(cell(
             result.page_faults.map_or(NONE.to_owned(), |pages| format!("{:.0}", pages.median)),
         ));
+        let kibibytes = |bytes: f64| format!("{:.0} KiB", bytes / 1024.0);
+        row.push(cell(parts.written.map_or(NONE.to_owned(), kibibytes)));
         table.row(row);
     }
     table.print("", out)

@@ -10,6 +10,7 @@ use super::super::fault::{Cause, Snapshot};
 use super::super::succession::{Steps, Stopwatch, Succession, renew_channels};
 use super::{Origin, ReportKind, Stop, VcpuThread};
 use crate::machine::MachineError;
+use crate::machine::memory::RolledBack;
 use crate::machine::vcpu::{Reach, Vcpu};
 
 /// Vectors of exceptions.
@@ -39,7 +40,8 @@ impl VcpuThread {
         let epoch = shared.epoch.load(Relaxed) + 1;
         vcpu.roll_back(reach_of(&cause))?;
         steps.registers = watch.lap();
-        shared.memory.roll_back()?;
+        let RolledBack { copied, dropped } = shared.memory.roll_back()?;
+        steps.written = copied + dropped;
         self.introduce(vcpu, epoch)?;
         steps.memory = watch.lap();
         renew_channels(&shared.blueprint, epoch, &cause, &snapshot);
