@@ -71,6 +71,14 @@ mod tests {
     use anyhow::{Context, anyhow};
 
     #[test]
+    fn failed_checks_end_with_the_exit_code_of_the_first() {
+        for (code, expected) in [(Some(3), MACHINE_FAILED), (Some(1), FAILED), (None, FAILED)] {
+            let failed = ChecksFailed { names: vec!["amd-v"], code };
+            assert_eq!(exit_code(&failed.into()), expected);
+        }
+    }
+
+    #[test]
     fn a_machine_that_cannot_be_made_has_its_exit_code_whatever_is_said_around_it() {
         let error = anyhow!("no apt-get").context(NotMade).context("the check failed");
         assert_eq!(exit_code(&error), MACHINE_FAILED);

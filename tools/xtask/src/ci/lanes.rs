@@ -45,7 +45,8 @@ const IN_TURN: Lanes = &[&[
 /// Some checks failed; what they said is above.
 #[derive(Debug, PartialEq, Eq, Error)]
 pub struct ChecksFailed {
-    names: Vec<&'static str>,
+    /// Which.
+    pub names: Vec<&'static str>,
     /// The exit code of the first.
     pub code: Option<i32>,
 }
