@@ -131,13 +131,16 @@ mod tests {
         prop_oneof![any::<u32>().prop_map(Fate::Again), Just(Fate::Done), Just(Fate::Poisoned)]
     }
 
+    /// Miri sees no more in a full table, which the test below this one makes, than in a short one.
+    const MOST: usize = if cfg!(miri) { 8 } else { LISTED_MAX };
+
     proptest! {
         #![proptest_config(crate::support::cases(64))]
 
         #[test]
         fn a_table_says_what_was_written(
             until: u64,
-            fates in prop::collection::btree_map(any::<u64>(), fate(), 0..=LISTED_MAX),
+            fates in prop::collection::btree_map(any::<u64>(), fate(), 0..=MOST),
         ) {
             let mut again = Again::until(until);
             for (&position, &fate) in &fates {

@@ -1,22 +1,24 @@
-//! Owns `cargo xtask ci`: the checks, their order, their headings and times.
+//! Owns `cargo xtask ci`: the checks, and what each one does.
 
 mod fuzz;
+mod lanes;
 mod miri;
 mod needs;
 
 use std::io::{self, Write};
 use std::process::Command;
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
 use crate::campaign;
-use crate::cli::{CampaignArgs, TestArgs};
+use crate::cli::{CampaignArgs, CiArgs, TestArgs};
 use crate::guest;
 use crate::host::{self, Place};
 use crate::process::{self, cargo};
 use crate::test;
 use crate::workspace::Workspace;
+
+pub use lanes::ChecksFailed;
 
 /// The package whose protocol is checked by loom and Miri.
 const PROTOCOL: &str = "atoll-ipc";
@@ -25,39 +27,42 @@ const PROTOCOL: &str = "atoll-ipc";
 /// library, whose panic handler is not its own.
 const GUEST_KERNEL: &str = "atoll-guest";
 
-type Check = fn(&Workspace) -> Result<()>;
-
 /// Faults that the check of that name injects: half a minute's worth.
 const FAULTS: u32 = 500;
 
-/// The cheapest first: what fails often should fail soon.
-const CHECKS: [(&str, Check); 10] = [
+/// A check, by the name that it is asked for.
+type Check = (&'static str, fn(&Workspace) -> Result<()>);
+
+/// All checks, in the order in which they run if they do not run beside one another.
+const CHECKS: [Check; 10] = [
     ("format", format),
-    ("lints of host crates", host_lints),
-    ("lints of guest servers", guest_lints),
+    ("lints", host_lints),
+    ("guest-lints", guest_lints),
     ("documentation", documentation),
-    ("loom models", loom),
-    ("Miri", miri::run),
-    ("fuzzing", fuzz::run),
     ("tests", tests),
-    ("fault campaign", faults),
-    ("tests on emulated AMD-V", amd_v),
+    ("campaign", faults),
+    ("loom", loom),
+    ("miri", miri::run),
+    ("fuzzing", fuzz::run),
+    ("amd-v", amd_v),
 ];
 
-/// Runs all checks; the first failure ends it.
-pub fn ci(workspace: &Workspace) -> Result<()> {
-    let start = Instant::now();
-    let mut times = Vec::new();
-    for (number, (name, check)) in CHECKS.iter().enumerate() {
-        eprintln!("\n== {}/{} {name}", number + 1, CHECKS.len());
-        let start = Instant::now();
-        check(workspace).with_context(|| format!("the check `{name}` failed"))?;
-        let seconds = start.elapsed().as_secs_f64();
-        eprintln!("== {name}: ok, {seconds:.1} s");
-        times.push(format!("  {seconds:7.1} s  {name}"));
+/// The names of all checks.
+pub fn names() -> [&'static str; CHECKS.len()] {
+    CHECKS.map(|(name, _)| name)
+}
+
+/// Runs the checks that are asked for, one after another; all of them, which is what nobody asks for
+/// by name, beside one another.
+pub fn ci(workspace: &Workspace, arguments: &CiArgs) -> Result<()> {
+    if arguments.checks.is_empty() {
+        return lanes::run(workspace);
     }
-    println!("\nci: all {} checks passed in {:.0} s", times.len(), start.elapsed().as_secs_f64());
-    println!("{}", times.join("\n"));
+    for (name, check) in CHECKS {
+        if arguments.checks.iter().any(|asked| asked == name) {
+            check(workspace).with_context(|| format!("the check `{name}` failed"))?;
+        }
+    }
     Ok(())
 }
 
@@ -133,7 +138,7 @@ fn faults(workspace: &Workspace) -> Result<()> {
 
 fn amd_v(workspace: &Workspace) -> Result<()> {
     if host::place(false) == Place::Emulated {
-        eprintln!("the check before this one ran there already");
+        eprintln!("the check `tests` runs there already");
         return Ok(());
     }
     test::test(workspace, &TestArgs { amd_v: true, filter: None, rest: Vec::new() })

@@ -60,9 +60,12 @@ pub enum Command {
     Campaign(CampaignArgs),
     /// Run all checks: format, lints, docs, loom, Miri, fuzzing, tests, a fault campaign, tests on emulated AMD-V
     ///
-    /// Stops at the first that fails. Miri and fuzzing need a nightly toolchain, Miri one with the miri
-    /// component; what is not there is left out and said to be, unless CI=true is set, when that is a failure.
-    Ci,
+    /// Where there is more than one CPU, two at a time; what each says is kept together, and in target/ci. No more
+    /// are begun after one that fails. Checks that are named run alone, one after another. Miri and fuzzing need a
+    /// nightly toolchain, Miri one with the miri component; what is not there is left out and said to be, unless
+    /// CI=true is set, when that is a failure.
+    #[command(after_help = "Examples:\n  cargo xtask ci\n  cargo xtask ci format lints")]
+    Ci(CiArgs),
     /// Measure how fast it is, beside its peers, on this machine
     ///
     /// Needs a usable /dev/kvm; `kv` and `redis` also Debian's redis-server and redis-tools: those on the
@@ -96,7 +99,7 @@ pub struct RunArgs {
 /// Arguments of `test`.
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// Only the whole-system tests, in the emulated machine
+    /// Only the whole-system tests that depend on the kind of KVM, in the emulated machine
     #[arg(long)]
     pub amd_v: bool,
     /// Only tests whose name contains this
@@ -105,6 +108,14 @@ pub struct TestArgs {
     /// Handed to the test programs as they are, such as --nocapture
     #[arg(last = true, value_name = "TEST ARGS")]
     pub rest: Vec<String>,
+}
+
+/// Arguments of `ci`.
+#[derive(Debug, Args)]
+pub struct CiArgs {
+    /// Checks to run; all of them if none is named
+    #[arg(value_name = "CHECK", value_parser = crate::ci::names())]
+    pub checks: Vec<String>,
 }
 
 /// Arguments of `campaign`.

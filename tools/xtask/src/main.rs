@@ -12,6 +12,7 @@ mod images;
 mod kvm;
 mod manifest;
 mod process;
+mod programs;
 mod run;
 mod tally;
 mod test;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
+use ci::ChecksFailed;
 use cli::{Cli, Command};
 use emulate::{MachineFailed, NotMade};
 use workspace::Workspace;
@@ -49,13 +51,16 @@ fn dispatch(cli: &Cli) -> Result<i32> {
         Command::Run(arguments) => return run::run(&workspace, arguments),
         Command::Test(arguments) => test::test(&workspace, arguments)?,
         Command::Campaign(arguments) => campaign::run(&workspace, arguments)?,
-        Command::Ci => ci::ci(&workspace)?,
+        Command::Ci(arguments) => ci::ci(&workspace, arguments)?,
         Command::Bench(arguments) => bench::bench(&workspace, &arguments.which)?,
     }
     Ok(0)
 }
 
 fn exit_code(error: &anyhow::Error) -> u8 {
+    if let Some(failed) = error.downcast_ref::<ChecksFailed>() {
+        return failed.code.and_then(|code| u8::try_from(code).ok()).unwrap_or(FAILED);
+    }
     let machine = error.is::<MachineFailed>() || error.is::<NotMade>();
     if machine { MACHINE_FAILED } else { FAILED }
 }
@@ -64,6 +69,14 @@ fn exit_code(error: &anyhow::Error) -> u8 {
 mod tests {
     use super::*;
     use anyhow::{Context, anyhow};
+
+    #[test]
+    fn failed_checks_end_with_the_exit_code_of_the_first() {
+        for (code, expected) in [(Some(3), MACHINE_FAILED), (Some(1), FAILED), (None, FAILED)] {
+            let failed = ChecksFailed { names: vec!["amd-v"], code };
+            assert_eq!(exit_code(&failed.into()), expected);
+        }
+    }
 
     #[test]
     fn a_machine_that_cannot_be_made_has_its_exit_code_whatever_is_said_around_it() {

@@ -17,10 +17,14 @@ pub struct Tally {
     pub programs: u64,
 }
 
+/// How a line starts that says whose the output behind it is.
+pub const HEADING: &str = "test program: ";
+
 /// Counts while the output comes in.
 #[derive(Debug, Default)]
 pub struct Counter {
     tally: Tally,
+    programs: Vec<(String, u64)>,
     line: Vec<u8>,
 }
 
@@ -30,16 +34,32 @@ impl Counter {
         for &byte in bytes {
             if byte == b'\n' {
                 let line = std::mem::take(&mut self.line);
-                self.tally.read_line(&String::from_utf8_lossy(&line));
+                self.read_line(&without_colour(&String::from_utf8_lossy(&line)));
             } else {
                 self.line.push(byte);
             }
         }
     }
 
+    fn read_line(&mut self, line: &str) {
+        if let Some(name) = line.trim().strip_prefix(HEADING) {
+            self.programs.push((name.to_owned(), 0));
+        }
+        let before = self.tally.programs;
+        self.tally.read_line(line);
+        if let Some((_, results)) = self.programs.last_mut() {
+            *results += self.tally.programs - before;
+        }
+    }
+
     /// What was counted.
-    pub fn tally(self) -> Tally {
+    pub fn tally(&self) -> Tally {
         self.tally
+    }
+
+    /// How many results came behind headings with this name: 1, if all is well.
+    pub fn results_of(&self, program: &str) -> u64 {
+        self.programs.iter().filter(|(name, _)| name == program).map(|(_, results)| results).sum()
     }
 }
 
@@ -53,7 +73,6 @@ impl Tally {
     }
 
     fn read_line(&mut self, line: &str) {
-        let line = without_colour(line);
         let Some(result) = line.trim().strip_prefix("test result: ") else { return };
         self.programs += 1;
         let counts = result.split_once(". ").map_or("", |(_verdict, counts)| counts);
@@ -114,6 +133,19 @@ mod tests {
         let mut sum = count(&[GREEN]);
         sum.add(&count(&[RED]));
         assert_eq!(sum, tally);
+    }
+
+    #[test]
+    fn results_belong_to_the_heading_before_them() {
+        let mut counter = Counter::default();
+        for text in
+            ["test program: one\r\n", GREEN, "test program: two\n", "test program: a b\n", RED]
+        {
+            counter.read(text.as_bytes());
+        }
+        let results = ["one", "two", "a b", "four"].map(|name| counter.results_of(name));
+        assert_eq!(results, [1, 0, 1, 0]);
+        assert_eq!(counter.tally().programs, 2);
     }
 
     #[test]

@@ -11,12 +11,17 @@ give_up() {
     poweroff -f
 }
 
+# Leads the session of a step. When a leader ends the kernel hangs its terminal up, which drops what has not
+# left the machine yet: the last lines of a step that says little and ends at once. So the leader is not the
+# step, outlives it, and waits for the line as `stty` does when it sets anything.
+LEAD='trap : INT; "$@"; code=$?; stty -echo; exit $code'
+
 step() {
     name=$1
     shift
     report "start $name"
     # A session of its own, so that a ^C that comes in on the port interrupts the step and not this script.
-    setsid -c "$@" </dev/ttyS1 >/dev/ttyS1 2>&1
+    setsid -c sh -c "$LEAD" lead "$@" </dev/ttyS1 >/dev/ttyS1 2>&1
     report "exit $name $?"
 }
 
