@@ -24,9 +24,9 @@ use crate::failure::Failure;
 use crate::table::Effect;
 use crate::value::Value;
 
-/// Batches that are on their way to the store at a time: while one is made durable there, the next one
-/// is waiting already.
-pub(crate) const UNDER_WAY: usize = 2;
+/// Batches that are on their way to the store at a time: while one is made durable there, the next ones
+/// are waiting already, and share a write.
+pub(crate) const UNDER_WAY: usize = 4;
 
 /// Records above which no further request is carried out before they are sent, or if they are on their
 /// way, committed.
