@@ -7,7 +7,7 @@
 //! and nothing that a client sends can make an allocation failure more than an error reply.
 //!
 //! A database can be [kept](Database::keep) by a store: it then notes what changes, whoever runs
-//! it [commits](Database::batch) that, and a later incarnation [loads](Database::load) it. One that
+//! it [commits](Database::seal) that, and a later incarnation [loads](Database::load) it. One that
 //! lives where a restart keeps it is changed in [`Edits`], and [goes on](Database::resume) with a later
 //! incarnation.
 #![no_std]
