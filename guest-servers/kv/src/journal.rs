@@ -3,7 +3,7 @@
 //! Each key of the database is a chain of records there (see [`store::interface`]). What is gone
 //! and what amends a chain is written at once, in its order. A value that is to be written as a
 //! whole is only noted (its key is *dirty*), and written once, when the batch is
-//! [sealed](crate::Database::batch): by then it may have changed many times.
+//! [sealed](crate::Database::seal): by then it may have changed many times.
 //!
 //! A command says first how many bytes of records it may cause, and is refused before it changes
 //! anything if the store has no room for them, or one batch could not hold them.
