@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(history.last().unwrap().restart, Some(Aftermath::BackingOff { micros: 10 }));
         history.follow(&restarted(2));
         let text = history.last().unwrap().restart.unwrap().to_string();
-        let steps = "report 1 ns, registers 3 ns, memory 2 ns, channels 4 ns";
+        let steps = "report 1 ns, registers 3 ns, memory 2 ns (5 bytes), channels 4 ns";
         assert_eq!(text, format!("restarted from its checkpoint in 7 us, epoch 2 ({steps})"));
         // An operator's restart of a later incarnation, and an end in good order of that.
         history.follow(&restarted(3));

@@ -231,6 +231,6 @@ mod tests {
             from: Beginning::Checkpoint,
             dirty: 1 << 20,
         };
-        assert_eq!(names(&case).len() + 8, PARTS.len());
+        assert_eq!(names(&case).len() + 9, PARTS.len());
     }
 }

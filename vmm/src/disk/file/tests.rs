@@ -36,7 +36,7 @@ fn a_file_is_made_and_kept_as_it_is() {
     let path = place.path().join("x");
     let opened = open_in(&place, &[("x", "")]).unwrap();
     assert_eq!(fs::metadata(&path).unwrap().len(), 0);
-    let shape = Shape { size: 65536, block: 512, most: 1 << 20, fresh: 0, read_only: false };
+    let shape = Shape { size: 65536, block: 512, most: 2 << 20, fresh: 0, read_only: false };
     assert_eq!(opened[0].shape(), shape);
     drop(opened);
     fs::write(&path, [7; 1000]).unwrap();

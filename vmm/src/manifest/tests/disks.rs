@@ -22,7 +22,11 @@ fn what_is_absent_has_its_default() {
     assert_eq!((disk.size.bytes(), disk.size.to_string()), (64 << 20, "64 MiB".to_owned()));
     assert_eq!((disk.domain.as_str(), disk.alias.as_str()), ("kv", "disk"));
     assert_eq!((disk.durability, disk.read_only), (Durability::Fdatasync, false));
-    assert_eq!(disk.layout, Layout::DEFAULT);
+    let buffers = 4 << 20;
+    assert_eq!(
+        disk.layout,
+        Layout { lent_requests: buffers, lent_replies: buffers, ..Layout::DEFAULT }
+    );
     assert!(parse(&with("")).unwrap().disks.is_empty());
 }
 
