@@ -23,10 +23,6 @@ pub use lanes::ChecksFailed;
 /// The package whose protocol is checked by loom and Miri.
 const PROTOCOL: &str = "atoll-ipc";
 
-/// Not to be compiled together with host crates: they would give its dependencies the standard
-/// library, whose panic handler is not its own.
-const GUEST_KERNEL: &str = "atoll-guest";
-
 /// Faults that the check of that name injects: half a minute's worth.
 const FAULTS: u32 = 500;
 
@@ -79,7 +75,7 @@ fn format(workspace: &Workspace) -> Result<()> {
 
 fn host_lints(workspace: &Workspace) -> Result<()> {
     let mut command = in_workspace(workspace, &["clippy", "--workspace", "--all-targets"]);
-    process::run(command.args(["--exclude", GUEST_KERNEL, "--", "-D", "warnings"]))?;
+    process::run(command.args(["--exclude", guest::KERNEL, "--", "-D", "warnings"]))?;
     fuzz::lints(workspace)
 }
 
@@ -94,8 +90,8 @@ fn guest_lints(workspace: &Workspace) -> Result<()> {
 }
 
 fn documentation(workspace: &Workspace) -> Result<()> {
-    let host = ["--workspace", "--exclude", GUEST_KERNEL];
-    for packages in [&host[..], &["-p", GUEST_KERNEL]] {
+    let host = ["--workspace", "--exclude", guest::KERNEL];
+    for packages in [&host[..], &["-p", guest::KERNEL]] {
         let mut command = in_workspace(workspace, &["doc", "--no-deps"]);
         process::run(command.args(packages).env("RUSTDOCFLAGS", "-D warnings"))?;
     }

@@ -8,6 +8,10 @@ use anyhow::{Result, bail};
 use crate::process::{self, cargo};
 use crate::workspace::{GuestServer, Workspace};
 
+/// The package of the kernel. Not to be compiled together with host crates: they would give its
+/// dependencies the standard library, whose panic handler is not its own.
+pub const KERNEL: &str = "atoll-guest";
+
 /// Naming the target, though it is the host's, keeps the flags off build scripts and macros.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 

@@ -66,7 +66,7 @@ impl Outcome {
     fn run_documentation(&mut self, workspace: &Workspace, arguments: &TestArgs) -> Result<()> {
         let mut command = cargo();
         command
-            .args(["test", "--no-fail-fast", "--workspace", "--doc"])
+            .args(["test", "--no-fail-fast", "--workspace", "--exclude", guest::KERNEL, "--doc"])
             .args(&arguments.filter)
             .arg("--")
             .args(libtest_arguments(arguments))
