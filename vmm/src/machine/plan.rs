@@ -14,6 +14,10 @@ const HEAP_MIN: u64 = LARGE_PAGE;
 /// restart copies only what it wrote; one that uses more is spared a fault for each small page.
 const SMALL_HEAP: u64 = 4 << 20;
 
+/// Less than this is not worth mappings of its own: each must be told to every VM that the process
+/// has, so that they are felt where there are a thousand.
+const LARGE_LEAST: u64 = 16 << 20;
+
 /// One vCPU's task-state segment with its I/O bitmap takes three pages, its ring-0 stack one.
 const PER_VCPU: u64 = 4 * PAGE;
 
@@ -87,11 +91,12 @@ impl Plan {
         self.memory / LARGE_PAGE * LARGE_PAGE
     }
 
-    /// Where memory comes in large pages: empty if there is too little of it. Not at the end of the
-    /// heap, where allocators put marks.
+    /// Where memory comes in large pages: empty if that would be less than [`LARGE_LEAST`]. Not at
+    /// the end of the heap, where allocators put marks.
     pub fn large(&self) -> Range<u64> {
         let start = self.heap + SMALL_HEAP;
-        start..start.max(self.heap_end().saturating_sub(LARGE_PAGE))
+        let end = self.heap_end().saturating_sub(LARGE_PAGE);
+        if end >= start + LARGE_LEAST { start..end } else { start..start }
     }
 
     /// The control page of a vCPU.

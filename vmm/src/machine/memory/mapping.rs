@@ -27,7 +27,7 @@ const ALIGNMENT: usize = LARGE_PAGE as usize;
 pub(super) struct Mapping {
     reserved: NonNull<c_void>,
     length: usize,
-    /// Where memory begins: a multiple of a large page.
+    /// Where memory begins: at a multiple of a large page, if any of it is large.
     start: NonZeroUsize,
 }
 
@@ -43,38 +43,54 @@ impl Mapping {
     /// # Errors
     /// If the host denies the addresses.
     pub(super) fn new(base: &File, size: u64, large: &Range<u64>) -> Result<Self, MachineError> {
-        let mapping = Self::reserve(size as usize).map_err(denied)?;
-        mapping.map_base(base, size as usize).map_err(denied)?;
-        if !large.is_empty() {
-            mapping.map_large(large.start as usize, large.end as usize).map_err(denied)?;
-        }
+        let size = NonZeroUsize::new(size as usize).ok_or_else(|| denied(Errno::EINVAL))?;
+        let large = large.start as usize..large.end as usize;
+        let mapped = if large.is_empty() {
+            Self::small(base, size)
+        } else {
+            Self::in_both_sizes(base, size, &large)
+        };
+        mapped.map_err(denied)
+    }
+
+    /// Wherever the host likes, in one piece. To map over what was reserved costs more: every VM of
+    /// the process is told that something may have gone there.
+    fn small(base: &File, size: NonZeroUsize) -> Result<Self, Errno> {
+        // SAFETY: the host chooses addresses that nobody has.
+        let reserved = unsafe { mmap(None, size, rights(), flags(), base, 0)? };
+        Ok(Self { reserved, length: size.get(), start: reserved.addr() })
+    }
+
+    fn in_both_sizes(base: &File, size: NonZeroUsize, large: &Range<usize>) -> Result<Self, Errno> {
+        let mapping = Self::reserve(size)?;
+        mapping.map_base(base, size)?;
+        mapping.map_large(large)?;
         Ok(mapping)
     }
 
-    fn reserve(size: usize) -> Result<Self, Errno> {
-        let length =
-            size.checked_add(ALIGNMENT).and_then(NonZeroUsize::new).ok_or(Errno::ENOMEM)?;
-        let flags = MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE;
+    /// Addresses of which those from a multiple of a large page on are as many as asked for.
+    fn reserve(size: NonZeroUsize) -> Result<Self, Errno> {
+        let length = size.checked_add(ALIGNMENT).ok_or(Errno::ENOMEM)?;
         // SAFETY: the host chooses addresses that nobody has.
-        let reserved = unsafe { mmap_anonymous(None, length, ProtFlags::PROT_NONE, flags)? };
+        let reserved = unsafe { mmap_anonymous(None, length, ProtFlags::PROT_NONE, flags())? };
         let start = reserved.addr().get().next_multiple_of(ALIGNMENT);
         let start = NonZeroUsize::new(start).ok_or(Errno::ENOMEM)?;
         Ok(Self { reserved, length: length.get(), start })
     }
 
-    fn map_base(&self, base: &File, length: usize) -> Result<(), Errno> {
-        let length = NonZeroUsize::new(length).ok_or(Errno::EINVAL)?;
-        let (at, rights, flags) = (Some(self.start), rights(), flags());
+    fn map_base(&self, base: &File, length: NonZeroUsize) -> Result<(), Errno> {
+        let flags = flags() | MapFlags::MAP_FIXED;
         // SAFETY: these addresses are reserved for this, and no reference to them exists.
-        unsafe { mmap(at, length, rights, flags, base, 0)? };
+        unsafe { mmap(Some(self.start), length, rights(), flags, base, 0)? };
         Ok(())
     }
 
-    fn map_large(&self, from: usize, to: usize) -> Result<(), Errno> {
-        let at = self.start.checked_add(from).ok_or(Errno::ENOMEM)?;
-        let length = NonZeroUsize::new(to - from).ok_or(Errno::EINVAL)?;
+    fn map_large(&self, part: &Range<usize>) -> Result<(), Errno> {
+        let at = self.start.checked_add(part.start).ok_or(Errno::ENOMEM)?;
+        let length = NonZeroUsize::new(part.len()).ok_or(Errno::EINVAL)?;
+        let flags = flags() | MapFlags::MAP_FIXED;
         // SAFETY: as above.
-        let part = unsafe { mmap_anonymous(Some(at), length, rights(), flags())? };
+        let part = unsafe { mmap_anonymous(Some(at), length, rights(), flags)? };
         // SAFETY: as above. A host without large pages refuses, and provides small ones.
         let _ = unsafe { madvise(part, length.get(), MmapAdvise::MADV_HUGEPAGE) };
         Ok(())
@@ -111,7 +127,7 @@ fn rights() -> ProtFlags {
 }
 
 fn flags() -> MapFlags {
-    MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE | MapFlags::MAP_FIXED
+    MapFlags::MAP_PRIVATE | MapFlags::MAP_NORESERVE
 }
 
 fn denied(errno: Errno) -> MachineError {
