@@ -91,7 +91,7 @@ impl Plan {
         self.memory / LARGE_PAGE * LARGE_PAGE
     }
 
-    /// Where memory comes in large pages: empty if that would be less than [`LARGE_LEAST`]. Not at
+    /// Where memory comes in large pages: empty if that would be too little. Not at
     /// the end of the heap, where allocators put marks.
     pub fn large(&self) -> Range<u64> {
         let start = self.heap + SMALL_HEAP;
