@@ -91,8 +91,8 @@ impl Plan {
         self.memory / LARGE_PAGE * LARGE_PAGE
     }
 
-    /// Where memory comes in large pages: empty if that would be too little. Not at
-    /// the end of the heap, where allocators put marks.
+    /// Where memory comes in large pages: empty if that would be too little. Not at the end of the
+    /// heap, where allocators put marks.
     pub fn large(&self) -> Range<u64> {
         let start = self.heap + SMALL_HEAP;
         let end = self.heap_end().saturating_sub(LARGE_PAGE);
