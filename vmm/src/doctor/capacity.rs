@@ -20,16 +20,17 @@ const PLAUSIBLE: u64 = 64 << 10;
 const FILES_EACH: u64 = 6;
 /// What the VMM holds open besides, generously: KVM, the event loop, the control API, listeners.
 const FILES_BESIDES: u64 = 64;
-/// What such a domain maps: memory in small and in large pages with what is left before and behind
-/// it, the base, the vCPU's shared page, pages that it shares, the channel, and the thread's stack with its guard
-/// and signal stack.
-const MAPPINGS_EACH: u64 = 12;
+/// What such a domain maps: memory, the base, the vCPU's shared page, pages that it shares, the
+/// channel, and the thread's stack with its guard and signal stack. Large pages, which only larger
+/// domains have, take three more.
+const MAPPINGS_EACH: u64 = 9;
 /// What the VMM maps besides: itself, its libraries, heaps of its threads.
 const MAPPINGS_BESIDES: u64 = 500;
 /// The VMM's own threads.
 const THREADS_BESIDES: u64 = 16;
-/// Addresses that such a domain takes: 16 MiB of memory, channel, its thread's stack and heap.
-const ADDRESSES_EACH: u64 = 40 << 20;
+/// Addresses that such a domain takes: 16 MiB of memory, as much for the base, channel, its thread's
+/// stack and heap.
+const ADDRESSES_EACH: u64 = 42 << 20;
 
 /// How many domains of the smallest kind fit, by what they need; None where nothing bounds them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]

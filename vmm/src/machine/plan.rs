@@ -155,5 +155,16 @@ mod tests {
             prop_assert!(plan.heap() >= end);
             prop_assert!(plan.descriptors_end() <= atoll_ipc::abi::layout::BOOT);
         }
+
+        #[test]
+        fn large_pages_are_many_or_none_and_within_the_heap(memory in 8u64 << 20..1 << 30) {
+            let plan = Plan::of(0x40_0001, 1 << 16, memory, 1);
+            let large = plan.large();
+            prop_assert!(large.is_empty() || large.end - large.start >= LARGE_LEAST);
+            prop_assert!(large.start >= plan.heap() + SMALL_HEAP);
+            prop_assert!(large.is_empty() || large.end + LARGE_PAGE == plan.heap_end());
+            let room = plan.heap_end().saturating_sub(plan.heap());
+            prop_assert_eq!(large.is_empty(), room < SMALL_HEAP + LARGE_LEAST + LARGE_PAGE);
+        }
     }
 }
