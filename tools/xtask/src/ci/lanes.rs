@@ -22,8 +22,8 @@ type Lanes = &'static [&'static [&'static str]];
 
 /// The first lane compiles with all CPUs that it gets, and uses this host's KVM. What is in the second
 /// keeps one CPU busy and builds in directories of its own, all but the last check, which uses what the
-/// first lane has built by then. Loom and fuzzing, too, need one CPU: they are where both lanes take the
-/// same time.
+/// first lane has built by then. Loom and fuzzing, too, need one CPU: they are in the first
+/// lane because it is the shorter one.
 const BESIDE: Lanes = &[
     &["format", "lints", "guest-lints", "documentation", "tests", "campaign", "loom", "fuzzing"],
     &["miri", "amd-v"],
