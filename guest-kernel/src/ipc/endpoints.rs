@@ -94,13 +94,22 @@ pub(super) struct Endpoints {
     looks: u32,
     /// Doorbells are not rung yet: see [`together`](super::together).
     pub(super) more_comes: bool,
+    /// Some may be left to be rung when this next waits.
+    pub(super) puts_off: bool,
 }
 
 impl Endpoints {
     const fn new() -> Self {
         // The first look takes the long way, on which the server is found to be ready.
         let looks = LONG_WAY_AFTER - 1;
-        Self { all: Vec::new(), ports: Vec::new(), watch: Watch::new(), looks, more_comes: false }
+        Self {
+            all: Vec::new(),
+            ports: Vec::new(),
+            watch: Watch::new(),
+            looks,
+            more_comes: false,
+            puts_off: false,
+        }
     }
 
     fn attach(&mut self, entries: &[ChannelEntry]) {
@@ -156,11 +165,13 @@ impl Endpoints {
     }
 
     /// The only watched channel, if there is but one. Now and then there is none, so that
-    /// whoever asks takes the long way, on which others are noticed.
+    /// whoever asks takes the long way, on which others are noticed; and when doorbells were put off,
+    /// which are rung there.
     #[inline(always)]
     pub(super) fn sole(&mut self) -> Option<usize> {
         self.looks += 1;
-        if self.looks.is_multiple_of(LONG_WAY_AFTER) { None } else { self.watch.sole() }
+        let is_short = !self.looks.is_multiple_of(LONG_WAY_AFTER) && !self.puts_off;
+        if is_short { self.watch.sole() } else { None }
     }
 
     /// Whether a watched channel has a request, or another one wants attention: the cheapest look.
@@ -288,6 +299,16 @@ impl Endpoints {
                 self.watch.add(channel);
             }
         }
+    }
+
+    /// Channels whose peers must be kicked for what was [done together](super::together), once that is
+    /// over.
+    #[inline]
+    pub(super) fn take_put_off(&mut self) -> ChannelSet {
+        if self.more_comes || !core::mem::take(&mut self.puts_off) {
+            return ChannelSet::EMPTY;
+        }
+        self.take_kicks()
     }
 
     /// Channels whose peer sleeps and must be kicked for what happened since last asked.

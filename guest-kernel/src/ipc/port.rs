@@ -7,7 +7,7 @@ use atoll_ipc::ready::ChannelSet;
 use super::endpoints::{Endpoint, Endpoints, complain, with};
 use super::message::Message;
 use super::rest::rest_if_asked;
-use super::wait::{Awaited, wait};
+use super::wait::{Awaited, ring, wait};
 use crate::clock::Instant;
 use crate::{boot, ready};
 
@@ -86,7 +86,11 @@ pub fn receive_any(ports: &[Port], deadline: Option<Instant>) -> Option<(Port, M
 /// [`receive_any`], and without a wait.
 pub fn poll_any(ports: &[Port]) -> Option<(Port, Message)> {
     let mut awaited = ForMessage::on(ports);
-    match with(|endpoints| awaited.look(endpoints))? {
+    let found = with(|endpoints| {
+        ring(&endpoints.take_put_off());
+        awaited.look(endpoints)
+    });
+    match found? {
         (port, Event::Message(message)) => Some((port, message)),
         (_, Event::Notified(_)) => None,
     }

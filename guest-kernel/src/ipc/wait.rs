@@ -56,9 +56,10 @@ pub(super) trait Awaited {
 pub(super) fn wait<A: Awaited>(
     endpoints: &mut Endpoints,
     deadline: Option<Instant>,
-    owed: ChannelSet,
+    mut owed: ChannelSet,
     mut awaited: A,
 ) -> Option<A::Found> {
+    owed = owed.or(&endpoints.take_put_off());
     if let Some(found) = awaited.look(endpoints) {
         ring(&owed);
         return Some(found);
@@ -188,20 +189,21 @@ pub(super) fn ring_now(endpoints: &Endpoints, channel: usize) {
     }
 }
 
-/// Does something, and rings doorbells for it at its end only: once for each peer that sleeps then.
+/// Does something, and puts off the doorbells for it until this next waits: they are rung with the
+/// exit that goes to sleep, or at once if there is nothing to wait for. Each peer that sleeps then is
+/// woken once.
 ///
-/// For several messages that are answered one after the other. A peer that is woken by the first
-/// answer, deals with it on the same processor and sleeps again before the next one comes would be
-/// woken for each. One that is awake sees each message at once in any case. If this has to wait
-/// meanwhile, all that is owed is rung before.
+/// For several messages that are answered or sent one after the other. A peer that is woken by the first
+/// of them, deals with it on the same processor and sleeps again before the next one comes would be
+/// woken for each; and two exits, one that wakes others and one that sleeps, cost twice what one does
+/// that is for both. Who is awake sees each message at once in any case. What goes on for long
+/// afterwards without a wait keeps those who sleep waiting.
 pub fn together<T>(work: impl FnOnce() -> T) -> T {
     let before = with(|endpoints| core::mem::replace(&mut endpoints.more_comes, true));
     let result = work();
     with(|endpoints| {
         endpoints.more_comes = before;
-        if !before {
-            ring(&endpoints.take_kicks());
-        }
+        endpoints.puts_off = true;
     });
     result
 }

@@ -76,14 +76,17 @@ fn main() -> u32 {
     }
 }
 
-/// Serves a message, and those that wait behind it.
+/// Serves a message, and those that wait behind it. Whoever waits for the answers is woken with the
+/// exit that waits for the disk, or for the next message.
 fn serve(store: &mut Store<Lent>, port: Port, message: Message) {
-    group::serve(store, (message.sender(), message), |waiting| {
+    let first = (message.sender(), message);
+    let next = |waiting| {
         // A server that is asked to end does so when it looks for messages; these are answered first.
         let is_over = waiting >= GROUP_MAX || boot::is_stopping();
         let message = if is_over { None } else { port.receive_until(Instant::now()) }?;
         Some((message.sender(), message))
-    });
+    };
+    ipc::together(|| group::serve(store, first, next));
 }
 
 /// Opens the store, and says how far that has come.

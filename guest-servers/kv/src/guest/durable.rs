@@ -103,8 +103,10 @@ pub fn serve() -> ! {
     };
     let mut sweep = Sweep::new();
     loop {
-        rounds.hear_all();
-        rounds.send();
+        ipc::together(|| {
+            rounds.hear_all();
+            rounds.send();
+        });
         let deadline = sweep.due(rounds.server.database);
         rounds.wait(deadline);
         sweep.go_on(&mut rounds.server, deadline);
@@ -133,7 +135,7 @@ impl Rounds {
             last.append(open);
         } else {
             let connections = &mut self.connections;
-            ipc::together(|| open.drain(..).for_each(|held| release(connections, held)));
+            open.drain(..).for_each(|held| release(connections, held));
         }
     }
 
