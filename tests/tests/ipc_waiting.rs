@@ -109,3 +109,16 @@ fn those_who_never_poll_are_woken_for_each_call() {
     // Beside the storm itself it has a line to read and an answer to write.
     assert!(slept <= calls as u64 + 50, "one exit a call is enough, not {slept} for {calls}");
 }
+
+#[test]
+fn one_who_looks_for_a_time_sleeps_when_that_is_over() {
+    let (looking, blocking) = ("wait = \"20 ms\"\n", "wait = \"blocking\"\n");
+    let Some(system) = System::start(&pair(blocking, looking)) else { return };
+    let mut client = Stormer::connect(&system, "client");
+    let before = waits(&system, "server");
+    let calls = rounds(2_000, 100) as u64;
+    client.storm("call", calls as usize, "max 100");
+    let slept = waits(&system, "server") - before;
+    assert!(slept < calls / 2, "it finds the next call while it looks; it slept {slept} times");
+    until("sleep", || (ticks_in(&system, Duration::from_millis(200)) == 0).then_some(()));
+}

@@ -4,7 +4,7 @@
 //! long as a sleep and its wake-up would cost on this host, as the nucleus has measured and the host
 //! page says: so it never loses more than a factor of two, whatever it waits for. One that shares
 //! its processors with others who want to run, of which the host page has the count, does not look
-//! at all: whom it waits for may be among them.
+//! at all: whom it waits for may be among them. Where the manifest says how long to look, that holds.
 
 use core::hint::spin_loop;
 use core::time::Duration;
@@ -78,8 +78,8 @@ fn wait_long<A: Awaited>(
         if awaited.is_idle(endpoints) {
             rest_if_asked(endpoints);
         }
-        let budget = budget();
-        if budget > 0 {
+        let budget = Budget::now();
+        if budget.ticks > 0 {
             ring(&owed.or(&endpoints.take_kicks()));
             owed = ChannelSet::EMPTY;
             if let Some(found) = spin(endpoints, budget, deadline, &mut awaited) {
@@ -111,19 +111,35 @@ fn wait_long<A: Awaited>(
     }
 }
 
-/// Ticks that a wait may look for, here and now.
-fn budget() -> u64 {
-    match boot::page().spin_ns {
-        SPIN_ALWAYS => u64::MAX,
-        _ if is_crowded() => 0,
-        SPIN_ADAPTIVE => Instant::ticks(host_page().sleep_ns()),
-        ns => Instant::ticks(ns),
+/// How long a wait may look.
+#[derive(Clone, Copy)]
+struct Budget {
+    ticks: u64,
+    /// Not while others want the processor.
+    heeds_others: bool,
+}
+
+impl Budget {
+    /// Here and now.
+    fn now() -> Self {
+        let (ticks, heeds_others) = match boot::page().spin_ns {
+            SPIN_ALWAYS => (u64::MAX, false),
+            SPIN_ADAPTIVE if is_crowded() => (0, true),
+            SPIN_ADAPTIVE => (Instant::ticks(host_page().sleep_ns()), true),
+            ns => (Instant::ticks(ns), false),
+        };
+        Self { ticks, heeds_others }
+    }
+
+    /// Whether it is used up, after so many ticks.
+    fn is_over(self, ticks: u64) -> bool {
+        ticks >= self.ticks || (self.heeds_others && is_crowded())
     }
 }
 
 fn spin<A: Awaited>(
     endpoints: &mut Endpoints,
-    budget: u64,
+    budget: Budget,
     deadline: Option<Instant>,
     awaited: &mut A,
 ) -> Option<A::Found> {
@@ -146,7 +162,7 @@ fn spin<A: Awaited>(
         let late = deadline.is_some_and(|deadline| now >= deadline)
             || boot::is_stopping()
             || boot::is_resting();
-        if late || now.ticks_since(start) >= budget || (budget != u64::MAX && is_crowded()) {
+        if late || budget.is_over(now.ticks_since(start)) {
             return None;
         }
     }

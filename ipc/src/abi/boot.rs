@@ -45,8 +45,8 @@ pub struct BootPage {
     pub tsc_hz: u64,
     /// Unix time at which this incarnation was started, in nanoseconds.
     pub started_unix_ns: AtomicU64,
-    /// How long waiting for a message is worth spinning before sleeping, in nanoseconds, while
-    /// there are processors for all; or [`SPIN_ADAPTIVE`], or [`SPIN_ALWAYS`].
+    /// How long waiting for a message is worth spinning before sleeping, in nanoseconds, whoever
+    /// else wants the processor; or [`SPIN_ADAPTIVE`], or [`SPIN_ALWAYS`].
     pub spin_ns: u64,
     /// Whom it shares its processors with.
     pub crowd: Crowd,

@@ -15,7 +15,8 @@ use super::nearest::nearest;
 use super::source::Span;
 use super::state::state;
 use super::table::{Found, Integer, Problems, Table, as_integer, wrong_type};
-use super::types::{CpuSet, Domain, DomainSpans, ImageRef, Restart, Vcpus, Wait};
+use super::types::{CpuSet, Domain, DomainSpans, ImageRef, Restart, Vcpus};
+use super::wait::wait;
 
 /// All keys of `[domains.NAME]`; those after `cpus` are read with supervision.
 pub(super) const KEYS: [&str; 20] = [
@@ -73,8 +74,7 @@ pub(super) fn domain<'a>(
     let arguments = arguments(&table, problems);
     let unknown = |value, nearest| Rule::Restart { value, nearest };
     let restart = word(&table, "restart", &Restart::WORDS, problems, unknown);
-    let unknown = |value, nearest| Rule::Wait { value, nearest };
-    let wait = word(&table, "wait", &Wait::WORDS, problems, unknown);
+    let wait = wait(&table, problems);
     let cpus = cpus(&table, problems);
     let (image, image_span) = image?;
     let spans = DomainSpans {
@@ -168,11 +168,15 @@ pub(super) fn word<T: Copy + Default>(
     let Some(text) = table.text(key, problems) else { return T::default() };
     let known = words.iter().find(|(word, _)| *word == text.value);
     if known.is_none() {
-        let nearest = nearest(text.value, words.iter().map(|(word, _)| *word));
-        let rule = unknown(printable(text.value), nearest.map(str::to_owned));
+        let rule = unknown(printable(text.value), nearest_of(text.value, words));
         problems.at(&text.span, rule);
     }
     known.map(|(_, meaning)| *meaning).unwrap_or_default()
+}
+
+/// The word that a text is most like, if it is like any of them.
+pub(super) fn nearest_of<T>(text: &str, words: &[(&'static str, T)]) -> Option<String> {
+    nearest(text, words.iter().map(|(word, _)| *word)).map(str::to_owned)
 }
 
 fn cpus(table: &Table<'_>, problems: &mut Problems) -> Option<CpuSet> {

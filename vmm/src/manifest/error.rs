@@ -13,7 +13,8 @@ use super::name::NameError;
 use super::source::Place;
 use super::state::{OnCrashLoop, StateError};
 use super::supervision::SupervisionRule;
-use super::types::{CpuSet, MaxConnections, Restart, Vcpus, Wait};
+use super::types::{CpuSet, MaxConnections, Restart, Vcpus};
+use super::wait::Wait;
 
 /// Why a manifest cannot be used.
 #[derive(Debug, Error)]
@@ -175,12 +176,18 @@ pub enum Rule {
         nearest: Option<String>,
     },
     /// No way of waiting.
-    #[error("`wait` is `{value}`; {}", hint(.nearest, "use", &ways()))]
+    #[error("`wait` is `{value}`; {}", hint(.nearest, "use a time, such as `200 us`, or", &ways()))]
     Wait {
         /// As written.
         value: String,
         /// The way that it is most like.
         nearest: Option<String>,
+    },
+    /// No time that a domain can look for.
+    #[error("`wait` is `{value}`; a domain looks for `1 us` to `100 ms` before it sleeps")]
+    WaitTime {
+        /// As written.
+        value: String,
     },
     /// Pinned to nothing.
     #[error("`cpus` is empty; name host CPUs, such as `[0, 1]`, or remove the key to run on any")]

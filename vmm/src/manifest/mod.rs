@@ -22,6 +22,7 @@ mod state;
 mod supervision;
 mod table;
 mod types;
+mod wait;
 
 pub use areas::AreaError;
 pub use check::{ImageFacts, PortFacts, check_against};
@@ -38,8 +39,9 @@ pub use supervision::{
 };
 pub use types::{
     Channel, CpuSet, Domain, Gateway, ImageRef, Listen, Manifest, MaxConnections, PortRef, Restart,
-    Vcpus, Wait,
+    Vcpus,
 };
+pub use wait::Wait;
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ use super::name::{DiskName, DomainName, PortName, SystemName};
 use super::source::{Source, Span};
 use super::state::State;
 use super::supervision::Supervision;
+use super::wait::Wait;
 
 /// A system: its domains, the channels between them, its gateways and disks.
 #[derive(Clone, Debug)]
@@ -126,24 +127,6 @@ impl Restart {
     /// Every policy, as written.
     pub(super) const WORDS: [(&'static str, Self); 3] =
         [("never", Self::Never), ("on-fault", Self::OnFault), ("always", Self::Always)];
-}
-
-/// How a domain's vCPUs wait for messages.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Wait {
-    /// They look for as long as a sleep would cost, and then sleep.
-    #[default]
-    Adaptive,
-    /// They look and never sleep: for benchmarks and the least latency, with a CPU to themselves.
-    Polling,
-    /// They sleep at once.
-    Blocking,
-}
-
-impl Wait {
-    /// Every way, as written.
-    pub(super) const WORDS: [(&'static str, Self); 3] =
-        [("adaptive", Self::Adaptive), ("polling", Self::Polling), ("blocking", Self::Blocking)];
 }
 
 /// Host CPUs: at least one, each once, in the order written.

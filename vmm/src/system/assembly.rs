@@ -512,6 +512,7 @@ impl Draft<'_> {
                 Wait::Adaptive => SPIN_ADAPTIVE,
                 Wait::Polling => SPIN_ALWAYS,
                 Wait::Blocking => 0,
+                Wait::For(length) => length.as_nanos() as u64,
             },
             group: groups.of(&processors),
             crowd: groups.crowd(&processors),

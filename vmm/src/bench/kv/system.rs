@@ -53,11 +53,12 @@ impl System {
 
     fn kv(&self) -> String {
         let Self { memory, state, log, debug } = self;
+        let wait = if log.is_some() { "blocking" } else { "200 us" };
         let mut arguments = Vec::new();
         arguments.extend(debug.then_some("\"debug=yes\""));
         arguments.extend(log.as_ref().map(|_| "\"durable=yes\""));
         let mut text = format!(
-            "[domains.{KV}]\nimage = \"kv\"\nmemory = \"{memory} MiB\"\nwait = \"blocking\"\n\
+            "[domains.{KV}]\nimage = \"kv\"\nmemory = \"{memory} MiB\"\nwait = \"{wait}\"\n\
              arguments = [{}]\n",
             arguments.join(", ")
         );
@@ -80,7 +81,7 @@ impl Log {
         format!(
             "[groups.{GROUP}]\nstrategy = \"rest-for-one\"\n{freely}\
              [domains.{STORE}]\nimage = \"store\"\nmemory = \"{memory} MiB\"\n\
-             wait = \"blocking\"\ngroup = \"{GROUP}\"\n\
+             wait = \"1 ms\"\ngroup = \"{GROUP}\"\n\
              [[channels]]\nfrom = \"{KV}\"\nas = \"store\"\nto = \"{STORE}:store\"\n\
              buffers = \"32 MiB\"\n\
              [disks.log]\nfile = \"{file}\"\nsize = \"{size} MiB\"\ndomain = \"{STORE}\"\n"

@@ -184,7 +184,10 @@ bad! {
         => "6:8: `wait` is `poll`; did you mean `polling`?";
     way_of_waiting_like_none:
         "wait = \"x\""
-        => "6:8: `wait` is `x`; use `adaptive`, `polling`, `blocking`";
+        => "6:8: `wait` is `x`; use a time, such as `200 us`, or `adaptive`, `polling`, `blocking`";
+    way_of_waiting_for_too_long:
+        "wait = \"2 s\""
+        => "6:8: `wait` is `2 s`; a domain looks for `1 us` to `100 ms` before it sleeps";
     way_of_waiting_is_no_text:
         "wait = true"
         => "6:8: `wait` is the boolean true, but must be a string";

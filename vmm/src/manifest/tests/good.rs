@@ -1,6 +1,7 @@
 //! What good manifests mean.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use atoll_ipc::channel::Layout;
 
@@ -111,8 +112,9 @@ fn links_lead_to_ports() {
 
 #[test]
 fn every_way_of_waiting_has_its_word() {
-    let ways = [Wait::Adaptive, Wait::Polling, Wait::Blocking];
-    for (word, way) in ["adaptive", "polling", "blocking"].into_iter().zip(ways) {
+    let time = Wait::For(Duration::from_micros(200));
+    let ways = [Wait::Adaptive, Wait::Polling, Wait::Blocking, time];
+    for (word, way) in ["adaptive", "polling", "blocking", "200 us"].into_iter().zip(ways) {
         let manifest = parse(&with(&format!("wait = \"{word}\""))).unwrap();
         assert_eq!(manifest.domains["relay"].wait, way);
         assert_eq!(manifest.domains["kv"].wait, Wait::default());
