@@ -99,13 +99,24 @@ impl Blueprint {
     /// # Errors
     /// If the host denies memory, or something does not fit.
     pub fn build_memory(&self) -> Result<DomainMemory, MachineError> {
-        DomainMemory::build_with_large(self.plan.memory, self.plan.large(), |memory| {
+        let large = self.plan.large();
+        let memory = DomainMemory::build_with_large(self.plan.memory, large, |memory| {
             self.load_image(memory)?;
             self.write_descriptors(memory)?;
             self.write_control_pages(memory)?;
             self.write_tables(memory)?;
             self.write_boot_page(memory)
-        })
+        })?;
+        memory.provide(self.plan.control(0)..self.plan.control(self.plan.vcpus));
+        Ok(memory.with_constants(&self.constants()))
+    }
+
+    /// What ring 3 can read and nobody in the domain can write, of what the image has: code and
+    /// constants.
+    fn constants(&self) -> Vec<Range<u64>> {
+        let segments = self.image.segments().iter();
+        let constant = segments.filter(|it| !it.supervisor && it.rights != Rights::ReadWrite);
+        constant.map(|it| it.vaddr / PAGE * PAGE..it.pages_end()).collect()
     }
 
     /// The fixed part of the boot page, but for what differs between incarnations.

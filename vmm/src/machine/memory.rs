@@ -11,10 +11,15 @@
 //! the checkpoint are copied even then, since a server that has just begun touches them first. What
 //! of those the server leaves alone afterwards, the first roll-back drops, if it is much.
 //!
+//! Pages that the VMM has for the domain before that asks for them, KVM maps eight at a time, and others
+//! one by one. So the domain gets its code and constants as pages of its own from the beginning. They
+//! count as written only once this process has written there, since the domain cannot.
+//!
 //! Where an image has nothing, memory can come in large pages. There it is the domain's own from
 //! the beginning, and the base holds what the checkpoint has. Nothing lies beneath a page that is
 //! dropped, so large pages of which the checkpoint has a part are always copied.
 
+mod constants;
 mod contents;
 mod mapping;
 
@@ -36,6 +41,7 @@ use super::extents::extents;
 use super::ranges::{common, length_of, union, without};
 use super::written::written;
 
+use constants::Constants;
 use mapping::Mapping;
 
 pub use contents::{Contents, Validity};
@@ -63,6 +69,7 @@ pub struct DomainMemory {
     size: u64,
     /// Where it comes in large pages, if the host has any: whole ones, or none.
     large: Range<u64>,
+    constants: Constants,
     state: Mutex<State>,
     // Dropped after what reaches it.
     _mapping: Mapping,
@@ -135,7 +142,17 @@ impl DomainMemory {
         let guest = mapping.guest(size)?;
         let (host_address, base_address) = (mapping.address(), address_of(&base)?);
         let state = Mutex::new(State { data, checkpoint: None });
-        Ok(Self { guest, base, host_address, base_address, size, large, state, _mapping: mapping })
+        Ok(Self {
+            guest,
+            base,
+            host_address,
+            base_address,
+            size,
+            large,
+            constants: Constants::default(),
+            state,
+            _mapping: mapping,
+        })
     }
 
     /// Where the VMM has it mapped.
@@ -333,6 +350,11 @@ impl DomainMemory {
     /// # Errors
     /// If the host does not tell.
     pub fn written(&self) -> Result<Vec<Range<u64>>, MachineError> {
+        Ok(without(&self.own()?, self.constants.untouched()))
+    }
+
+    /// Where pages are the domain's own.
+    fn own(&self) -> Result<Vec<Range<u64>>, MachineError> {
         let start = self.host_address;
         let ranges = written(start..start + self.size)
             .map_err(|cause| MachineError::Memory { what: "finding written pages", cause })?;
@@ -403,6 +425,7 @@ impl DomainMemory {
     /// # Errors
     /// If the range is not all memory.
     pub fn write(&self, address: u64, bytes: &[u8]) -> Result<(), MachineError> {
+        self.constants.touch(address..address.saturating_add(bytes.len() as u64));
         self.guest
             .write_slice(bytes, GuestAddress(address))
             .map_err(|_| MachineError::OutOfBounds { address })

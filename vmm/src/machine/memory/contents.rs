@@ -161,8 +161,10 @@ impl DomainMemory {
             self.write_base(range.start, bytes)?;
         }
         let all = union(data, &pages);
-        // Only small pages show what the base has now.
-        self.copy_back(&self.by_size(&contents.extents).1, &all);
+        pages.iter().for_each(|range| self.constants.touch(range.clone()));
+        // Only small pages show what the base has now, if they are not the domain's own already.
+        let own = common(&self.own()?, &pages);
+        self.copy_back(&union(&own, &self.by_size(&contents.extents).1), &all);
         let image = std::mem::replace(data, all);
         *checkpoint = Some(Checkpoint { pages, image, originals, is_sifted: false, validity });
         Ok(())

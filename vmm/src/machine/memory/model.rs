@@ -54,7 +54,9 @@ impl Pair {
             let page = [9; PAGE as usize];
             image.write_slice(&page, GuestAddress(IMAGE)).map_err(|_| MachineError::TablesFull)
         });
-        Self { memory: memory.unwrap(), now: Self::image(), checkpoint: None }
+        // Some of what is written at random is what a domain could not write.
+        let memory = memory.unwrap().with_constants(&[IMAGE..IMAGE + PAGE, 2 * PAGE..4 * PAGE]);
+        Self { memory, now: Self::image(), checkpoint: None }
     }
 
     fn image() -> Pages {
