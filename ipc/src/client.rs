@@ -445,7 +445,9 @@ impl<R: Region> Client<R> {
         let Epochs { requests: generation, resume, .. } = snapshot.epochs;
         let pool = self.region.lent_requests();
         if generation == self.requests.generation()
-            && self.requests.is_intact_from(resume, |item| Span::of(item, pool).is_some())
+            && self
+                .requests
+                .is_intact_from(resume, self.again.until, |item| Span::of(item, pool).is_some())
         {
             self.requests.reassert();
             return resume;

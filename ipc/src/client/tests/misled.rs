@@ -193,3 +193,15 @@ fn a_client_that_had_begun_anew_may_restart_and_its_successor_is_served() {
     let ticket = calls.start(9, 0, |_| ()).unwrap();
     assert_eq!(end_of(&mut calls, &mut server, ticket), Ok(()));
 }
+
+#[test]
+fn a_server_that_answered_what_it_says_it_never_took_stands_in_nobodys_way() {
+    let (channel, mut calls, mut server) = ends();
+    let requests = channel.shared().requests();
+    let (before, generation) = (requests.claims().taken, requests.claims().generation);
+    let ticket = calls.client_mut().exchange(9, 8, |line| line.write(0, &[1; 8])).unwrap();
+    calls.enter(ticket);
+    serve(&mut server);
+    requests.consume_from(generation, before);
+    assert_recovers((channel, calls, server), &[ticket]);
+}

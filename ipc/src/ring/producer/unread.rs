@@ -10,14 +10,20 @@ const LOOKS: usize = if cfg!(loom) { 2 } else { 100 };
 
 impl<M: Memory> Producer<M> {
     /// Whether a consumer that begins at `resume`, and may have done so already, finds all records
-    /// from there on as they were sent, as far as it would refuse them otherwise.
-    pub(crate) fn is_intact_from(&self, resume: u64, accepts: impl Fn(Item) -> bool) -> bool {
+    /// from there on as they were sent, as far as it would refuse them otherwise. Those that are done
+    /// with it passes over, up to `passed`.
+    pub(crate) fn is_intact_from(
+        &self,
+        resume: u64,
+        passed: u64,
+        accepts: impl Fn(Item) -> bool,
+    ) -> bool {
         let mut at = resume.max(self.head);
         if !resume.is_multiple_of(ALIGN as u64) || !self.is_come_to(at, resume) {
             return false;
         }
         while at < self.tail {
-            match self.end_of(at, &accepts) {
+            match self.end_of(at, passed, &accepts) {
                 Some(end) => at = end,
                 None => return false,
             }
@@ -53,14 +59,21 @@ impl<M: Memory> Producer<M> {
         self.announce();
     }
 
+    /// Whether the consumer comes by a record that is done with: it has taken that itself, or passes
+    /// over it. One that a dead consumer answered, and said that it had not taken, would stand in its
+    /// way for good. (Who answers has taken before, so an honest one is never behind.)
+    fn is_come_by(&self, position: u64, end: u64, passed: u64) -> bool {
+        position < passed || self.memory.control().claims().taken >= end
+    }
+
     /// Where the record that begins there ends, if it is one that this producer may have written.
-    fn end_of(&self, position: u64, accepts: impl Fn(Item) -> bool) -> Option<u64> {
+    fn end_of(&self, position: u64, passed: u64, accepts: impl Fn(Item) -> bool) -> Option<u64> {
         let reader = self.reader_at(position);
         let in_line = position.is_multiple_of(LINE as u64);
         let behind_line = position + LINE as u64;
         let record = match reader.place() {
             Place::Open(record) => record,
-            Place::Done(end) => return Some(end),
+            Place::Done(end) => return self.is_come_by(position, end, passed).then_some(end),
             Place::Nothing => return None,
         };
         let fits = match record.head().kind {
@@ -72,7 +85,11 @@ impl<M: Memory> Producer<M> {
             Kind::Exchange => is_request(record.bits),
             Kind::Cancel => true,
             // An answer is being written over an exchange this very moment, or somebody forged it.
-            Kind::Reply if in_line => return self.awaits_answer(position).then_some(behind_line),
+            Kind::Reply if in_line => {
+                let is_answer = self.awaits_answer(position);
+                let is_come_by = is_answer && self.is_come_by(position, behind_line, passed);
+                return is_come_by.then_some(behind_line);
+            }
             Kind::Reply => false,
         };
         fits.then(|| record.end())
