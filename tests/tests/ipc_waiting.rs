@@ -116,9 +116,12 @@ fn one_who_looks_for_a_time_sleeps_when_that_is_over() {
     let Some(system) = System::start(&pair(blocking, looking)) else { return };
     let mut client = Stormer::connect(&system, "client");
     let before = waits(&system, "server");
-    let calls = rounds(2_000, 100) as u64;
-    client.storm("call", calls as usize, "max 100");
+    let calls = rounds(2_000, 100);
+    client.storm("call", calls, "max 100");
     let slept = waits(&system, "server") - before;
-    assert!(slept < calls / 2, "it finds the next call while it looks; it slept {slept} times");
+    assert!(
+        slept < calls as u64 / 2,
+        "it finds the next call while it looks; it slept {slept} times"
+    );
     until("sleep", || (ticks_in(&system, Duration::from_millis(200)) == 0).then_some(()));
 }

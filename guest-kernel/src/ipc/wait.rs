@@ -56,10 +56,10 @@ pub(super) trait Awaited {
 pub(super) fn wait<A: Awaited>(
     endpoints: &mut Endpoints,
     deadline: Option<Instant>,
-    mut owed: ChannelSet,
+    owed: ChannelSet,
     mut awaited: A,
 ) -> Option<A::Found> {
-    owed = owed.or(&endpoints.take_put_off());
+    let owed = owed.or(&endpoints.take_put_off());
     if let Some(found) = awaited.look(endpoints) {
         ring(&owed);
         return Some(found);

@@ -114,9 +114,14 @@ impl Blueprint {
     /// What ring 3 can read and nobody in the domain can write, of what the image has: code and
     /// constants.
     fn constants(&self) -> Vec<Range<u64>> {
+        self.pages_with(|rights| rights != Rights::ReadWrite).collect()
+    }
+
+    /// The pages of the image's segments for ring 3 with such rights, in their order.
+    fn pages_with(&self, is_asked: impl Fn(Rights) -> bool) -> impl Iterator<Item = Range<u64>> {
         let segments = self.image.segments().iter();
-        let constant = segments.filter(|it| !it.supervisor && it.rights != Rights::ReadWrite);
-        constant.map(|it| it.vaddr / PAGE * PAGE..it.pages_end()).collect()
+        let asked = segments.filter(move |it| !it.supervisor && is_asked(it.rights));
+        asked.map(|it| it.vaddr / PAGE * PAGE..it.pages_end())
     }
 
     /// The fixed part of the boot page, but for what differs between incarnations.
@@ -139,10 +144,7 @@ impl Blueprint {
     /// The memory that ring 3 can write and that is the domain's alone, in its order.
     pub fn writable(&self) -> Vec<Range<u64>> {
         let plan = &self.plan;
-        let segments = self.image.segments().iter();
-        let segments = segments
-            .filter(|segment| !segment.supervisor && segment.rights == Rights::ReadWrite)
-            .map(|segment| segment.vaddr / PAGE * PAGE..segment.pages_end());
+        let segments = self.pages_with(|rights| rights == Rights::ReadWrite);
         let stacks = (0..plan.vcpus).map(|vcpu| plan.stack(vcpu)..plan.stack_top(vcpu));
         let rest = [plan.control(0)..plan.control(plan.vcpus), plan.heap()..plan.heap_end()];
         let mut ranges: Vec<_> = segments.chain(stacks).chain(rest).collect();

@@ -165,18 +165,24 @@ pub(super) fn word<T: Copy + Default>(
     problems: &mut Problems,
     unknown: impl FnOnce(String, Option<String>) -> Rule,
 ) -> T {
-    let Some(text) = table.text(key, problems) else { return T::default() };
+    let text = table.text(key, problems);
+    text.map_or_else(T::default, |text| meaning(&text, words, problems, unknown))
+}
+
+/// What a text stands for that is to be one of a few words.
+pub(super) fn meaning<T: Copy + Default>(
+    text: &Found<&str>,
+    words: &[(&'static str, T)],
+    problems: &mut Problems,
+    unknown: impl FnOnce(String, Option<String>) -> Rule,
+) -> T {
     let known = words.iter().find(|(word, _)| *word == text.value);
     if known.is_none() {
-        let rule = unknown(printable(text.value), nearest_of(text.value, words));
+        let nearest = nearest(text.value, words.iter().map(|(word, _)| *word));
+        let rule = unknown(printable(text.value), nearest.map(str::to_owned));
         problems.at(&text.span, rule);
     }
     known.map(|(_, meaning)| *meaning).unwrap_or_default()
-}
-
-/// The word that a text is most like, if it is like any of them.
-pub(super) fn nearest_of<T>(text: &str, words: &[(&'static str, T)]) -> Option<String> {
-    nearest(text, words.iter().map(|(word, _)| *word)).map(str::to_owned)
 }
 
 fn cpus(table: &Table<'_>, problems: &mut Problems) -> Option<CpuSet> {

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use atoll_ipc::abi::layout::{MEMORY_MAX, PAGE};
 
+use super::quantity::number_and_unit;
+
 const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
@@ -74,15 +76,13 @@ impl FromStr for MemorySize {
 
 /// The bytes that a text such as `256 MiB` means, be they many or few.
 pub(super) fn amount(text: &str) -> Result<u64, MemorySizeError> {
-    let trimmed = text.trim();
-    let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = trimmed.split_at(digits);
-    if number.is_empty() || unit.trim().is_empty() {
+    let (number, unit) = number_and_unit(text);
+    if number.is_empty() || unit.is_empty() {
         return Err(MemorySizeError::Syntax(crate::journal::printable(text)));
     }
-    let scale = unit_scale(unit.trim())?;
+    let scale = unit_scale(unit)?;
     let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale));
-    bytes.ok_or_else(|| MemorySizeError::Range(trimmed.to_owned()))
+    bytes.ok_or_else(|| MemorySizeError::Range(text.trim().to_owned()))
 }
 
 fn hint(nearest: Option<&str>) -> String {

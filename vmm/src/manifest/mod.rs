@@ -14,6 +14,7 @@ mod links;
 mod memory;
 mod name;
 mod nearest;
+mod quantity;
 mod reach;
 mod read;
 mod refs;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::domain::nearest_of;
+use super::domain::meaning;
 use super::error::Rule;
+use super::quantity::number_and_unit;
 use super::table::{Problems, Table};
 use crate::journal::printable;
 
@@ -28,36 +29,25 @@ impl Wait {
 
     /// Longest time to look: who waits longer has slept long ago, at next to no cost.
     pub const LONGEST: Duration = Duration::from_millis(100);
-
-    /// The way that a text means.
-    fn of(text: &str) -> Option<Self> {
-        let word = Self::WORDS.iter().find(|(word, _)| *word == text);
-        word.map(|(_, way)| *way).or_else(|| length(text).map(Self::For))
-    }
 }
 
 /// Reads the key `wait`.
 pub(super) fn wait(table: &Table<'_>, problems: &mut Problems) -> Wait {
     let Some(text) = table.text("wait", problems) else { return Wait::default() };
-    Wait::of(text.value).unwrap_or_else(|| {
-        let value = printable(text.value);
-        let is_time = text.value.trim_start().starts_with(|first: char| first.is_ascii_digit());
-        let rule = if is_time {
-            Rule::WaitTime { value }
-        } else {
-            Rule::Wait { value, nearest: nearest_of(text.value, &Wait::WORDS) }
-        };
-        problems.at(&text.span, rule);
+    let (number, unit) = number_and_unit(text.value);
+    if number.is_empty() {
+        let unknown = |value, nearest| Rule::Wait { value, nearest };
+        return meaning(&text, &Wait::WORDS, problems, unknown);
+    }
+    length(number, unit).map(Wait::For).unwrap_or_else(|| {
+        problems.at(&text.span, Rule::WaitTime { value: printable(text.value) });
         Wait::default()
     })
 }
 
 /// A length of time as it is written here: far shorter than those of supervision.
-fn length(text: &str) -> Option<Duration> {
-    let text = text.trim();
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let scale = match unit.trim() {
+fn length(number: &str, unit: &str) -> Option<Duration> {
+    let scale = match unit {
         "us" => 1,
         "ms" => 1000,
         _ => return None,
@@ -71,16 +61,21 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    fn read(text: &str) -> Option<Duration> {
+        let (number, unit) = number_and_unit(text);
+        length(number, unit)
+    }
+
     proptest! {
         #[test]
         fn a_time_to_look_is_read_as_written(micros in 1_u64..=100_000, space in " {0,2}") {
             let length = Duration::from_micros(micros);
-            prop_assert_eq!(Wait::of(&format!("{micros}{space}us")), Some(Wait::For(length)));
+            prop_assert_eq!(read(&format!("{micros}{space}us")), Some(length));
         }
 
         #[test]
-        fn whatever_else_is_written_is_no_way_or_within_bounds(text in "[0-9]{0,22} {0,2}[a-z]{0,3}") {
-            if let Some(Wait::For(length)) = Wait::of(&text) {
+        fn whatever_else_is_written_is_no_time_or_within_bounds(text in "[0-9]{0,22} {0,2}[a-z]{0,3}") {
+            if let Some(length) = read(&text) {
                 prop_assert!(length > Duration::ZERO && length <= Wait::LONGEST);
             }
         }
@@ -88,9 +83,9 @@ mod tests {
 
     #[test]
     fn milliseconds_will_do_and_seconds_will_not() {
-        assert_eq!(Wait::of("100 ms"), Some(Wait::For(Wait::LONGEST)));
+        assert_eq!(read("100 ms"), Some(Wait::LONGEST));
         for text in ["0 us", "101 ms", "1 s", "5", "us", "18446744073709551615 ms"] {
-            assert_eq!(Wait::of(text), None, "{text}");
+            assert_eq!(read(text), None, "{text}");
         }
     }
 }

@@ -35,8 +35,12 @@ impl<M: Memory> Producer<M> {
     /// Whether the consumer begins there, or has taken all before since it began. (What it has
     /// released it has taken, so an honest one is never behind.)
     fn is_come_to(&self, position: u64, resume: u64) -> bool {
-        let claims = || self.memory.control().claims();
-        position == resume || claims().taken >= position
+        position == resume || self.is_taken_to(position)
+    }
+
+    /// Whether the consumer says that it has taken all before.
+    fn is_taken_to(&self, position: u64) -> bool {
+        self.memory.control().claims().taken >= position
     }
 
     /// Says again where it is: a consumer that went wild may have written over it.
@@ -63,7 +67,7 @@ impl<M: Memory> Producer<M> {
     /// over it. One that a dead consumer answered, and said that it had not taken, would stand in its
     /// way for good. (Who answers has taken before, so an honest one is never behind.)
     fn is_come_by(&self, position: u64, end: u64, passed: u64) -> bool {
-        position < passed || self.memory.control().claims().taken >= end
+        position < passed || self.is_taken_to(end)
     }
 
     /// Where the record that begins there ends, if it is one that this producer may have written.

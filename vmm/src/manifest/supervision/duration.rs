@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use crate::journal::printable;
 
+use super::super::quantity::number_and_unit;
 use super::super::source::Span;
 use super::super::table::{Found, Problems, Table, wrong_type};
 use super::error::SupervisionRule;
@@ -69,18 +70,16 @@ pub(super) fn duration(
 /// # Errors
 /// If it means none.
 pub fn length_of_time(text: &str) -> Result<Duration, DurationError> {
-    let trimmed = text.trim();
-    let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = trimmed.split_at(digits);
-    if number.is_empty() || unit.trim().is_empty() {
+    let (number, unit) = number_and_unit(text);
+    if number.is_empty() || unit.is_empty() {
         return Err(DurationError::Syntax(printable(text)));
     }
-    let scale = milliseconds(unit.trim())?;
+    let scale = milliseconds(unit)?;
     let length = number.parse::<u64>().ok().and_then(|number| number.checked_mul(scale));
     length
         .map(Duration::from_millis)
         .filter(|length| (SHORTEST..=LONGEST).contains(length))
-        .ok_or_else(|| DurationError::Range(trimmed.to_owned()))
+        .ok_or_else(|| DurationError::Range(text.trim().to_owned()))
 }
 
 fn milliseconds(unit: &str) -> Result<u64, DurationError> {
