@@ -104,7 +104,7 @@ fn a_domain_that_stays_down_shows_its_state_at_the_fault() {
     assert_eq!(said["image_hash"], report["image_hash"]);
     assert_eq!(report["state"], "faulted");
 
-    let commands = ["bt", "info registers rip", "x/gx 0x140000", "info threads"];
+    let commands = ["bt", "info registers rip", "x/gx 0x100000", "info threads"];
     let Some(shown) = gdb(&core, &commands) else { return };
     assert_eq!(rip(&shown), report["last_fault"]["rip"], "{shown}");
     assert!(shown.contains("terminated with signal SIGSEGV"), "{shown}");
@@ -120,7 +120,7 @@ fn a_domain_that_stays_down_shows_its_state_at_the_fault() {
     }
     assert!(frames.len() > 2 && shown.contains("faults::null"), "{shown}");
     // A control page begins with its own address.
-    assert!(shown.contains("0x140000:\t0x0000000000140000"), "{shown}");
+    assert!(shown.contains("0x100000:\t0x0000000000100000"), "{shown}");
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_domain_that_runs_is_seen_where_it_loops_and_goes_on() {
 
     let Some(shown) = gdb(&idle, &[&format!("x/s {place:#x}"), "p $fs_base"]) else { return };
     assert!(shown.contains("a-token-that-is-kept"), "{shown}");
-    assert!(shown.contains("= 1310720"), "its control page's address: {shown}");
+    assert!(shown.contains("= 1048576"), "its control page's address: {shown}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! status page of.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,9 +21,9 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::domain::signal;
 use crate::machine::MachineError;
+use crate::machine::lendable::Lendable;
 use crate::machine::memory::memory_file;
 use crate::machine::shared_page::SharedPage;
-use crate::machine::vm::Lendable;
 use crate::nucleus::letters::{Obituary, Sender};
 
 /// Bytes of ring data that count as near a position.
@@ -56,6 +57,7 @@ struct Mapping {
     // Points into `mapping`, and is never handed out for longer than a borrow of `self`.
     view: Mapped<'static>,
     mapping: MmapRegion,
+    file: FileOffset,
 }
 
 /// What only the nucleus knows of a channel.
@@ -79,9 +81,8 @@ impl ChannelMemory {
     pub fn new(layout: Layout) -> Result<Self, MachineError> {
         let size = layout.total();
         let file = FileOffset::new(memory_file(size as u64)?, 0);
-        let mapping = MmapRegion::from_file(file, size).map_err(|error| MachineError::Memory {
-            what: "a channel",
-            cause: io::Error::other(error.to_string()),
+        let mapping = MmapRegion::from_file(file.clone(), size).map_err(|error| {
+            MachineError::Memory { what: "a channel", cause: io::Error::other(error.to_string()) }
         })?;
         // SAFETY: `layout.total()` bytes are mapped readable and writable here, page-aligned, as
         // long as `mapping` lives, which the view does not outlive; all access in this process
@@ -89,7 +90,7 @@ impl ChannelMemory {
         let view = unsafe { Mapped::at(mapping.as_ptr(), layout) };
         view.status().initialise(fresh_secret(), 1, 1);
         let keeper = Mutex::default();
-        Ok(Self { mapping: Arc::new(Mapping { keeper, view, mapping }), alert: None })
+        Ok(Self { mapping: Arc::new(Mapping { keeper, view, mapping, file }), alert: None })
     }
 
     /// The same, before either end exists: what a server had in service when it died is delivered
@@ -197,12 +198,23 @@ fn fresh_secret() -> u64 {
 }
 
 impl Lendable for Mapping {
-    fn host_address(&self) -> u64 {
-        self.mapping.as_ptr() as u64
+    fn file(&self) -> &File {
+        self.file.file()
     }
 
     fn size(&self) -> u64 {
         self.mapping.size() as u64
+    }
+
+    /// The status page, the shared words, and the beginning of both rings.
+    fn first(&self) -> Vec<Range<u64>> {
+        let start = self.mapping.as_ptr().addr();
+        let page = |area: &[AtomicU64]| {
+            let at = (area.as_ptr().addr() - start) as u64 / PAGE * PAGE;
+            at..at + PAGE
+        };
+        let (requests, replies) = (page(self.view.requests()), page(self.view.replies()));
+        vec![0..requests.end, replies]
     }
 }
 

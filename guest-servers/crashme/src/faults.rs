@@ -70,8 +70,8 @@ instructions! {
     supervisor_page: "mov eax, 0x1000", "mov eax, [rax]";
     /// #PF: text is read-only.
     write_text: "lea rax, [rip]", "mov byte ptr [rax], 0";
-    /// #PF: so is the boot page.
-    write_boot_page: "mov eax, 0x100000", "mov qword ptr [rax], 0";
+    /// #PF: so is the boot page, of which this is a part however many vCPUs there are.
+    write_boot_page: "mov eax, 0x110000", "mov qword ptr [rax], 0";
     /// #PF: the stack is not executable.
     execute_stack: "mov rax, rsp", "jmp rax";
     /// #MF: unmasked x87 division by zero.

@@ -3,7 +3,7 @@
 
 /// Version of everything in this crate that a guest and the nucleus must agree on. An image of
 /// another version is refused at load.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// ELF section that holds one [`ServerDecl`].
 pub const SERVER_SECTION: &str = ".atoll.server";

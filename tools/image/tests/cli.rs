@@ -46,7 +46,7 @@ fn builds_and_inspects() {
         "\
 server   echo
 hash     {hash}
-version  format 2, ABI 5
+version  format 2, ABI 6
 file     20.3 KiB, of which 20.0 KiB payload
 entry    0x401000 _start
 stubs    0x402000

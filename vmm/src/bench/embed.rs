@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::atoll::AtollError;
 use crate::manifest::{Manifest, PortRef};
-use crate::system::{HostEnds, HostLink, Output, RunOptions, run_with};
+use crate::system::{Groundwork, HostEnds, HostLink, Output, RunOptions, run_with};
 
 /// What is run, and how this process joins in.
 #[derive(Clone, Copy, Debug)]
@@ -30,10 +30,16 @@ pub(super) struct Embedded<'a> {
 impl Embedded<'_> {
     /// Runs it as long as `f` takes, which is given the channels and the control socket.
     pub(super) fn run(&self, f: impl FnOnce(HostEnds, &Path) + Send) -> Result<(), AtollError> {
-        let place = TempDir::new().map_err(|cause| AtollError::Host {
-            what: "a directory for the control socket",
-            cause,
-        })?;
+        self.run_in(&place()?, f)
+    }
+
+    /// The same, with its control socket in this directory.
+    pub(super) fn run_in(
+        &self,
+        place: &TempDir,
+        f: impl FnOnce(HostEnds, &Path) + Send,
+    ) -> Result<(), AtollError> {
+        let groundwork = Groundwork::begin();
         let socket = PathBuf::from(place.path()).join("control");
         let manifest = Manifest::parse(self.manifest.as_bytes(), Path::new("bench.toml"))?;
         let links = self.ports.iter().map(|(domain, port)| self.link(domain, port));
@@ -45,7 +51,7 @@ impl Embedded<'_> {
             from: None,
             disk_faults: Vec::new(),
         };
-        run_with(manifest, options, links, |ends, stop| {
+        run_with(groundwork, manifest, options, links, |ends, stop| {
             if self.settled {
                 ends.sleep_cost.wait();
             }
@@ -59,6 +65,12 @@ impl Embedded<'_> {
         let to = PortRef { domain: name(domain)?, port: name(port)? };
         Ok(HostLink::Client { name: name(port)?, to, layout: Layout::DEFAULT, spin: self.spin })
     }
+}
+
+/// A directory for the control socket.
+pub(super) fn place() -> Result<TempDir, AtollError> {
+    let what = "a directory for the control socket";
+    TempDir::new().map_err(|cause| AtollError::Host { what, cause })
 }
 
 fn name<N: std::str::FromStr>(text: &str) -> Result<N, AtollError> {

@@ -22,7 +22,7 @@ use crate::domain::Injection;
 use crate::journal::EventKind;
 use crate::machine::host::Host;
 use crate::manifest::{Manifest, PortRef};
-use crate::system::{HostEnds, HostLink, Output, RunOptions, Stop, run_with};
+use crate::system::{Groundwork, HostEnds, HostLink, Output, RunOptions, Stop, run_with};
 
 /// Requests that a victim's client has under way at a time.
 const WIDTH: usize = 8;
@@ -55,7 +55,7 @@ pub fn run(order: &Order, first: u32, out: &mut (dyn Write + Send)) -> Result<()
     };
     let mut result = Ok(());
     let links = vec![link("echo")?, link("calm-echo")?];
-    run_with(manifest, options, links, |ends, stop| {
+    run_with(Groundwork::begin(), manifest, options, links, |ends, stop| {
         result = Worker::begin(place.path(), ends, &stop, out)
             .and_then(|worker| worker.campaign(order, first));
         stop.stop();

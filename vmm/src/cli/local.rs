@@ -9,13 +9,14 @@ use serde_json::json;
 use crate::exit_code::ExitCode;
 use crate::manifest::Manifest;
 use crate::snapshot::Snapshot;
-use crate::system::{self, Output, RunOptions};
+use crate::system::{self, Groundwork, Output, RunOptions};
 
 use super::args::{CheckArgs, RunArgs};
 use super::error::CliError;
 use super::human::counted;
 
 pub(super) fn run(args: &RunArgs, json: bool) -> Result<(), CliError> {
+    let groundwork = Groundwork::begin();
     let from = args.from.as_deref().map(Snapshot::read).transpose()?;
     let (manifest, file) = match (&args.manifest, &from) {
         (Some(file), _) => (Manifest::load(file)?, file),
@@ -27,7 +28,8 @@ pub(super) fn run(args: &RunArgs, json: bool) -> Result<(), CliError> {
     let output = if json { Output::Json } else { Output::Text };
     let (socket, disk_faults) = (args.socket.clone(), args.disk_fault.clone());
     let from = from.map(Arc::new);
-    Ok(system::run(manifest, RunOptions { images_dir, socket, output, disk_faults, from })?)
+    let options = RunOptions { images_dir, socket, output, disk_faults, from };
+    Ok(system::run(groundwork, manifest, options)?)
 }
 
 pub(super) fn check(args: &CheckArgs, json: bool, out: &mut dyn Write) -> Result<(), CliError> {

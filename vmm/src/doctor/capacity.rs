@@ -15,22 +15,22 @@ const BATCHES: usize = 15;
 /// Less than this is a mistake: the pages of a machine's image and of its vCPU alone take more.
 const PLAUSIBLE: u64 = 64 << 10;
 
-/// What a domain with one vCPU and one channel holds open: the VM, the vCPU, its memory, its wake
-/// and order events, and the channel's memory.
-const FILES_EACH: u64 = 6;
+/// What a domain with one vCPU and one channel holds open: the VM, the vCPU, its base, its ready page,
+/// its wake and order events, and the channel's memory.
+const FILES_EACH: u64 = 7;
 /// What the VMM holds open besides, generously: KVM, the event loop, the control API, listeners.
 const FILES_BESIDES: u64 = 64;
-/// What such a domain maps: memory, the base, the vCPU's shared page, pages that it shares, the
-/// channel, and the thread's stack with its guard and signal stack. Large pages, which only larger
-/// domains have, take three more.
-const MAPPINGS_EACH: u64 = 9;
+/// What such a domain maps: memory and the pages that it is lent behind it, the base, those pages once
+/// more, the channel twice, the vCPU's shared page, and the thread's stack with its guard and signal
+/// stack. Large pages, which only larger domains have, take two more.
+const MAPPINGS_EACH: u64 = 12;
 /// What the VMM maps besides: itself, its libraries, heaps of its threads.
 const MAPPINGS_BESIDES: u64 = 500;
 /// The VMM's own threads.
 const THREADS_BESIDES: u64 = 16;
-/// Addresses that such a domain takes: 16 MiB of memory, as much for the base, channel, its thread's
-/// stack and heap.
-const ADDRESSES_EACH: u64 = 42 << 20;
+/// Addresses that such a domain takes: 16 MiB of memory, as much for the base, the channel twice, its
+/// thread's stack and heap.
+const ADDRESSES_EACH: u64 = 48 << 20;
 
 /// How many domains of the smallest kind fit, by what they need; None where nothing bounds them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -143,10 +143,10 @@ mod tests {
     fn the_tightest_bound_is_named() {
         let capacity = Capacity::of(Some(1 << 20), &host());
         assert_eq!(capacity.by_memory, Some(1024));
-        assert_eq!(capacity.by_open_files, Some(160));
+        assert_eq!(capacity.by_open_files, Some(137));
         assert_eq!(capacity.by_threads, Some(200));
         assert_eq!(capacity.by_mappings, None);
-        assert_eq!(capacity.least(), Some((160, "the limit on open files")));
+        assert_eq!(capacity.least(), Some((137, "the limit on open files")));
     }
 
     #[test]

@@ -123,7 +123,8 @@ impl Machine {
 
 /// Gives an empty VM its memory.
 pub(super) fn furnish(vm: Vm, code: &[u8]) -> Result<(Vm, Arc<DomainMemory>), MachineError> {
-    let memory = Arc::new(DomainMemory::build(MEMORY, |image| write(image, code))?);
+    let code = code.to_vec();
+    let memory = Arc::new(DomainMemory::build(MEMORY, move |image| write(image, &code))?);
     vm.lend(0, memory.clone())?;
     Ok((vm, memory))
 }

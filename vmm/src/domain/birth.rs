@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use atoll_ipc::abi::layout::BOOT;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -35,7 +34,7 @@ impl Birth {
             start: Start {
                 index,
                 entry: blueprint.image.entry(),
-                boot: BOOT,
+                boot: blueprint.plan.boot(),
                 has_stubs: blueprint.image.stubs().is_some(),
             },
             cpus: blueprint.cpus.clone(),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use atoll_image::{Image, Rights};
 use atoll_ipc::abi::layout::{
-    ALERTS, BOOT, BOOT_SIZE, CHANNEL_STRIDE, CHANNELS, DESCRIPTORS, HOST, HOST_SIZE, LARGE_PAGE,
-    PAGE, READY, STATE,
+    ALERTS, BOOT_SIZE, CHANNEL_STRIDE, CHANNELS, DESCRIPTORS, HOST, HOST_SIZE, LARGE_PAGE, PAGE,
+    READY, STATE,
 };
 use atoll_ipc::abi::{
     ARGUMENTS_MAX, BootPage, ChannelEntry, Crowd, HostPage, Interface, NAME_MAX, NO_ALERT,
@@ -24,8 +24,10 @@ use crate::channel::ChannelMemory;
 use crate::machine::MachineError;
 use crate::machine::descriptors;
 use crate::machine::kept::KeptMemory;
-use crate::machine::memory::DomainMemory;
-use crate::machine::plan::Plan;
+use crate::machine::lendable::{Beside, Lendable};
+use crate::machine::memory::{DomainMemory, Shape};
+use crate::machine::plan::{CLUSTER, Plan};
+use crate::machine::ranges::union;
 use crate::machine::shared_page::SharedPage;
 use crate::machine::tables::{Access, Tables};
 
@@ -93,34 +95,62 @@ pub struct Blueprint {
     pub crowd: Crowd,
 }
 
+/// Something that a domain is lent.
+struct Lent {
+    /// Where the domain finds it.
+    address: u64,
+    /// So many bytes at its beginning can only be read.
+    read_only: u64,
+    beside: Beside,
+}
+
 impl Blueprint {
     /// Makes the domain's memory: image, page tables, descriptors, boot page.
     ///
     /// # Errors
     /// If the host denies memory, or something does not fit.
-    pub fn build_memory(&self) -> Result<DomainMemory, MachineError> {
-        let large = self.plan.large();
-        let memory = DomainMemory::build_with_large(self.plan.memory, large, |memory| {
-            self.load_image(memory)?;
-            self.write_descriptors(memory)?;
-            self.write_control_pages(memory)?;
-            self.write_tables(memory)?;
-            self.write_boot_page(memory)
-        })?;
-        memory.provide(self.plan.control(0)..self.plan.control(self.plan.vcpus));
-        Ok(memory.with_constants(&self.constants()))
+    pub fn build_memory(self: &Arc<Self>) -> Result<DomainMemory, MachineError> {
+        let shape = Shape {
+            size: self.plan.memory,
+            large: self.plan.large(),
+            first: self.touched_first(),
+            beside: self.lent().into_iter().map(|lent| lent.beside).collect(),
+        };
+        let blueprint = self.clone();
+        DomainMemory::build_in(shape, move |memory| blueprint.write_image(memory))
     }
 
-    /// What ring 3 can read and nobody in the domain can write, of what the image has: code and
-    /// constants.
-    fn constants(&self) -> Vec<Range<u64>> {
-        self.pages_with(|rights| rights != Rights::ReadWrite).collect()
+    /// Writes all that is there at first; returns where nobody in the domain can write.
+    fn write_image(&self, memory: &GuestMemoryMmap) -> Result<Vec<Range<u64>>, MachineError> {
+        self.load_image(memory)?;
+        self.write_descriptors(memory)?;
+        self.write_control_pages(memory)?;
+        let tables = self.write_tables(memory)?;
+        self.write_boot_page(memory)?;
+        let code = self.pages_with(|rights| rights != Rights::ReadWrite);
+        Ok([tables].into_iter().chain(code).collect())
     }
 
-    /// The pages of the image's segments for ring 3 with such rights, in their order.
+    /// What the image has, and what any server writes before it is ready, in its order.
+    fn touched_first(&self) -> Vec<Range<u64>> {
+        let plan = &self.plan;
+        let code = self.pages_with(|rights| rights != Rights::ReadWrite);
+        let variables = self.pages_with(|rights| rights == Rights::ReadWrite);
+        let variables = variables.map(|it| it.start..it.end.min(it.start + CLUSTER));
+        let tops = (0..plan.vcpus).map(|vcpu| plan.stack_top(vcpu));
+        let stacks = tops.map(|top| top - CLUSTER.min(plan.stack_size())..top);
+        let rest = [
+            DESCRIPTORS..plan.descriptors_end(),
+            plan.control(0)..plan.boot() + PAGE,
+            plan.heap()..plan.heap() + CLUSTER,
+        ];
+        let image: Vec<_> = code.chain(variables).collect();
+        union(&image, &rest.into_iter().chain(stacks).collect::<Vec<_>>())
+    }
+
+    /// The pages of the image's segments with such rights, in their order.
     fn pages_with(&self, is_asked: impl Fn(Rights) -> bool) -> impl Iterator<Item = Range<u64>> {
-        let segments = self.image.segments().iter();
-        let asked = segments.filter(move |it| !it.supervisor && is_asked(it.rights));
+        let asked = self.image.segments().iter().filter(move |it| is_asked(it.rights));
         asked.map(|it| it.vaddr / PAGE * PAGE..it.pages_end())
     }
 
@@ -162,6 +192,29 @@ impl Blueprint {
         ALERTS + number as u64 * PAGE
     }
 
+    /// What it is lent.
+    fn lent(&self) -> Vec<Lent> {
+        let pages: [(_, _, Arc<dyn Lendable>); 2] =
+            [(HOST, HOST_SIZE, self.host_page.clone()), (READY, 0, self.ready.clone())];
+        let alerts = self.channels.iter().enumerate().filter_map(|(number, channel)| {
+            let (ready, _) = channel.alert.as_ref()?;
+            Some((Self::alert_address(number), 0, ready.clone() as _))
+        });
+        let state = self.state.iter().map(|state| (STATE, 0, state.clone() as _));
+        let channels = self.channels.iter().enumerate().map(|(number, channel)| {
+            (Self::channel_address(number), PAGE, channel.memory.lendable())
+        });
+        let all: Vec<_> = pages.into_iter().chain(alerts).chain(state).chain(channels).collect();
+        let beside = Beside::lay_out(self.plan.memory, all.iter().map(|(_, _, it)| it.clone()));
+        let lent = all.iter().zip(beside);
+        lent.map(|((address, read_only, _), beside)| Lent {
+            address: *address,
+            read_only: *read_only,
+            beside,
+        })
+        .collect()
+    }
+
     fn arguments_len(&self) -> usize {
         self.arguments.iter().map(|argument| argument.len() + 1).sum()
     }
@@ -189,12 +242,13 @@ impl Blueprint {
         pages.into_iter().try_for_each(|page| put(memory, page, &page.to_le_bytes()))
     }
 
-    fn write_tables(&self, memory: &GuestMemoryMmap) -> Result<(), MachineError> {
+    /// Returns where they are.
+    fn write_tables(&self, memory: &GuestMemoryMmap) -> Result<Range<u64>, MachineError> {
         let plan = &self.plan;
         let mut tables = Tables::new(memory, plan.tables());
         tables.map(DESCRIPTORS, plan.descriptors_end(), Access::SupervisorReadWrite)?;
-        tables.map(BOOT, BOOT + BOOT_SIZE, Access::Read)?;
         tables.map(plan.control(0), plan.control(plan.vcpus), Access::ReadWrite)?;
+        tables.map(plan.boot(), plan.boot() + BOOT_SIZE, Access::Read)?;
         for segment in self.image.segments() {
             let access = match (segment.supervisor, segment.rights) {
                 (false, Rights::Read) => Access::Read,
@@ -209,26 +263,18 @@ impl Blueprint {
         }
         debug_assert!(plan.heap().is_multiple_of(LARGE_PAGE));
         tables.map(plan.heap(), plan.heap_end(), Access::ReadWrite)?;
-        for (number, channel) in self.channels.iter().enumerate() {
-            let start = Self::channel_address(number);
-            let end = start + channel.layout.total() as u64;
-            tables.map(start, start + PAGE, Access::Read)?;
-            tables.map(start + PAGE, end, Access::ReadWrite)?;
-            if channel.alert.is_some() {
-                let alert = Self::alert_address(number);
-                tables.map(alert, alert + PAGE, Access::ReadWrite)?;
-            }
+        for lent in self.lent() {
+            let Range { start, end } = lent.beside.range();
+            let (address, read_only) = (lent.address, lent.read_only);
+            tables.map_to(address, address + read_only, start, Access::Read)?;
+            let (rest, address) = (start + read_only..end, address + read_only);
+            tables.map_to(address, address + (end - rest.start), rest.start, Access::ReadWrite)?;
         }
-        if let Some(state) = &self.state {
-            tables.map(STATE, STATE + state.size(), Access::ReadWrite)?;
-        }
-        tables.map(HOST, HOST + HOST_SIZE, Access::Read)?;
-        tables.map(READY, READY + PAGE, Access::ReadWrite)?;
-        Ok(())
+        Ok(tables.range())
     }
 
     fn write_boot_page(&self, memory: &GuestMemoryMmap) -> Result<(), MachineError> {
-        let mut at = BOOT;
+        let mut at = self.plan.boot();
         let mut append = |bytes: &[u8]| {
             let result = put(memory, at, bytes);
             at += bytes.len() as u64;

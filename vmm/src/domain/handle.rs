@@ -11,7 +11,6 @@ use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 use atoll_ipc::abi::BootPage;
-use atoll_ipc::abi::layout::{BOOT, HOST, READY, STATE};
 use thiserror::Error;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -23,12 +22,13 @@ use super::counters::Counters;
 use super::fault::{self, Cause, Circumstances, Snapshot};
 use super::injection::Injection;
 use super::succession::Licence;
-use super::vcpu_thread::{Order, Origin, RESTING, Report, Shared, VcpuThread, signal};
+use super::vcpu_thread::{Order, Origin, Report, Shared, VcpuThread, resting, signal};
 use crate::control::api::{FaultReport, Registers};
 use crate::journal::Journal;
 use crate::machine::MachineError;
 use crate::machine::host::Host;
 use crate::machine::interrupt::interrupt;
+use crate::machine::threads;
 use crate::machine::vcpu::Point;
 use crate::machine::vm::Vm;
 
@@ -102,6 +102,8 @@ impl Seat {
             .name(format!("{domain:.12}/{index}"))
             .spawn(live)
             .map_err(|cause| DomainError::Thread { domain: domain.to_owned(), cause })?;
+        // This one goes on with the memory.
+        threads::begin_elsewhere(&thread);
         Ok(Self { handle: VcpuHandle { orders, ordered, thread: Some(thread) }, shared })
     }
 
@@ -139,7 +141,7 @@ impl Domain {
     pub fn new(
         host: &Arc<Host>,
         vm: Arc<Vm>,
-        blueprint: Blueprint,
+        blueprint: Arc<Blueprint>,
         checkpoint: Option<&Checkpoint>,
         journal: &Arc<Journal>,
         line: &Line,
@@ -178,21 +180,12 @@ impl Domain {
     fn share(
         host: &Arc<Host>,
         vm: &Vm,
-        blueprint: Blueprint,
+        blueprint: Arc<Blueprint>,
         journal: &Arc<Journal>,
     ) -> Result<Shared, MachineError> {
         let memory = Arc::new(blueprint.build_memory()?);
         vm.lend(0, memory.clone())?;
-        vm.lend(HOST, blueprint.host_page.clone())?;
-        vm.lend(READY, blueprint.ready.clone())?;
-        if let Some(state) = &blueprint.state {
-            vm.lend(STATE, state.clone())?;
-        }
         for (number, channel) in blueprint.channels.iter().enumerate() {
-            vm.lend(Blueprint::channel_address(number), channel.memory.lendable())?;
-            if let Some((ready, _)) = &channel.alert {
-                vm.lend(Blueprint::alert_address(number), ready.clone())?;
-            }
             let port = atoll_ipc::abi::ports::KICK + number as u16;
             vm.add_doorbell(port, &channel.doorbell)?;
         }
@@ -256,7 +249,7 @@ impl Domain {
     /// Asks the server to end when it has answered what it has, if it is in that incarnation.
     pub fn ask_to_stop(&self, epoch: u32) {
         let Shared { memory, blueprint, .. } = &*self.shared;
-        let at = BOOT + std::mem::offset_of!(BootPage, stopping) as u64;
+        let at = blueprint.plan.boot() + std::mem::offset_of!(BootPage, stopping) as u64;
         if let Err(error) = memory.write(at, &epoch.to_le_bytes()) {
             log::error!("{}: it cannot be told to stop: {error}", blueprint.name);
         }
@@ -266,7 +259,7 @@ impl Domain {
     /// Asks the server to come to rest, if it is in that incarnation; 0 for none.
     pub fn ask_to_rest(&self, epoch: u32) {
         let Shared { memory, blueprint, .. } = &*self.shared;
-        if let Err(error) = memory.write(RESTING, &epoch.to_le_bytes()) {
+        if let Err(error) = memory.write(resting(blueprint.plan.boot()), &epoch.to_le_bytes()) {
             log::error!("{}: it cannot be told to rest: {error}", blueprint.name);
         }
         signal(&blueprint.wake);

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use kvm_bindings::{CpuId, kvm_cpuid_entry2};
-use kvm_ioctls::{Cap, Kvm, VmFd};
+use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
 
 use super::MachineError;
 use super::features;
@@ -27,6 +27,7 @@ const CREATE_TRIES: usize = 5;
 pub struct Host {
     kvm: Kvm,
     features: OnceLock<Vec<kvm_cpuid_entry2>>,
+    tsc_hz: OnceLock<Option<u64>>,
     stock: Mutex<Stock>,
 }
 
@@ -55,7 +56,12 @@ impl Host {
         if let Some((_, what)) = NEEDED.iter().find(|(cap, _)| !kvm.check_extension(*cap)) {
             return Err(MachineError::Lacks { what });
         }
-        Ok(Self { kvm, features: OnceLock::new(), stock: Mutex::default() })
+        Ok(Self {
+            kvm,
+            features: OnceLock::new(),
+            tsc_hz: OnceLock::new(),
+            stock: Mutex::default(),
+        })
     }
 
     /// The same for a system of so many domains, whose VMs are made by [`Host::get_ready`].
@@ -72,6 +78,16 @@ impl Host {
     /// it is worth a thread. What fails fails again when it is needed, and is told then.
     pub fn get_ready(&self) {
         self.make_first();
+        self.make_wanted();
+    }
+
+    /// So many VMs more are wanted than are made or were asked for.
+    pub fn want(&self, more: usize) {
+        self.stock().wanted += more;
+    }
+
+    /// Makes those that are wanted, as far as nobody else does.
+    pub fn make_wanted(&self) {
         while self.add_to_stock() {}
     }
 
@@ -126,6 +142,14 @@ impl Host {
         CpuId::from_entries(told).map_err(|error| MachineError::Memory {
             what: "the features of a vCPU",
             cause: io::Error::other(format!("{error:?}")),
+        })
+    }
+
+    /// Frequency of all guests' time stamp counters, in Hz, if KVM knows: some vCPU is asked once.
+    pub(super) fn tsc_hz(&self, vcpu: &VcpuFd) -> Option<u64> {
+        *self.tsc_hz.get_or_init(|| {
+            let khz = vcpu.get_tsc_khz().ok().filter(|&khz| khz > 0);
+            khz.map(|khz| u64::from(khz) * 1000)
         })
     }
 

@@ -14,8 +14,8 @@ use vm_memory::{FileOffset, MmapRegion};
 
 use super::MachineError;
 use super::extents::extents;
+use super::lendable::Lendable;
 use super::memory::{Contents, memory_file};
-use super::vm::Lendable;
 
 /// `st_blocks` counts these, whatever the file system.
 const BLOCK: u64 = 512;
@@ -134,12 +134,17 @@ fn failed(what: &'static str) -> impl FnOnce(io::Error) -> MachineError {
 }
 
 impl Lendable for KeptMemory {
-    fn host_address(&self) -> u64 {
-        self.mapping.as_ptr() as u64
+    fn file(&self) -> &File {
+        &self.file
     }
 
     fn size(&self) -> u64 {
         self.mapping.size() as u64
+    }
+
+    /// What it holds is there, and no more is to be.
+    fn first(&self) -> Vec<Range<u64>> {
+        Vec::new()
     }
 }
 
@@ -166,7 +171,7 @@ mod tests {
     #[test]
     fn the_mapping_and_the_file_are_one() {
         let kept = KeptMemory::new(1 << 16).unwrap();
-        let word = kept.host_address() as *mut u64;
+        let word = kept.mapping.as_ptr().cast::<u64>();
         // SAFETY: the mapping's second page, aligned; nobody else reaches it.
         unsafe { word.add(512).write_volatile(7) };
         let mut bytes = [0; 8];

@@ -1,47 +1,43 @@
 //! Guest memory that can be rolled back: to its image, or to a checkpoint.
 //!
-//! A domain's memory begins as a memory file, the *base*: segments, page tables, descriptors,
-//! everything. The domain gets a *private* mapping of it. Pages that it never writes stay shared
-//! with the base; pages that it writes become its own. A checkpoint brings the base up to what the
-//! domain has by then, and keeps what was there before.
+//! A domain's memory is its own, page by page as it comes to write them. What the image has is written
+//! there, and can be written again. A checkpoint copies what the domain has by then to the *base*, a
+//! memory file that no guest reaches.
 //!
 //! A roll-back makes the written pages equal the base again: they are copied, or zeroed where the
-//! base has nothing. So they stay mapped, and nobody will fault on them. Very many are dropped
-//! instead, so that the next access finds the base's contents; but those that were written before
-//! the checkpoint are copied even then, since a server that has just begun touches them first. What
-//! of those the server leaves alone afterwards, the first roll-back drops, if it is much.
+//! base has nothing. So they stay mapped, and nobody will fault on them. Of very many, those that are to
+//! be zero are dropped instead, and long stretches of others are shown from the base; but those that were
+//! written before the checkpoint are copied even then, since a server that has just begun touches them
+//! first. What of those the server leaves alone afterwards, the first roll-back shows from the base, if
+//! it is much.
 //!
-//! Pages that the VMM has for the domain before that asks for them, KVM maps eight at a time, and others
-//! one by one. So the domain gets its code and constants as pages of its own from the beginning. They
-//! count as written only once this process has written there, since the domain cannot.
-//!
-//! Where an image has nothing, memory can come in large pages. There it is the domain's own from
-//! the beginning, and the base holds what the checkpoint has. Nothing lies beneath a page that is
-//! dropped, so large pages of which the checkpoint has a part are always copied.
+//! What a domain touches first is there before that: KVM maps what it touches page by page, on software
+//! KVM at 30 us each, and up to seven pages around if this process has them and could write them. What
+//! the domain cannot write, its code, constants and page tables, is left alone by checkpoint and
+//! roll-back, unless this process writes there.
 
-mod constants;
+mod arena;
+mod base;
 mod contents;
 mod mapping;
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use atoll_ipc::abi::{Control, layout};
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use vm_memory::{
-    Bytes, FileOffset, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestRegionMmap,
-    MmapRegion,
-};
+use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
 use super::MachineError;
-use super::extents::extents;
+use super::lendable::Beside;
 use super::ranges::{common, length_of, union, without};
 use super::written::written;
 
-use constants::Constants;
+use base::Base;
 use mapping::Mapping;
 
 pub use contents::{Contents, Validity};
@@ -51,48 +47,75 @@ pub use contents::{Contents, Validity};
 /// guest. On software KVM, 16 MiB take 12 ms in that way, and 2 to 3 ms in the other.
 const COPY_MAX: u64 = 32 << 20;
 
-/// A stretch from this size on that the first roll-back after a checkpoint finds as it was is
-/// dropped: what was written to while the server began, and never since, needs no copy each time.
+/// A stretch from this size on that the first roll-back after a checkpoint finds as it was is shown
+/// from the base: what was written to while the server began, and never since, needs no copy each time.
 /// Should it be wanted after all, each of its pages must be mapped once more, as a page that was
 /// never written to. Smaller ones are not worth that.
 const COLD_MIN: u64 = 256 << 10;
 const PAGE: u64 = layout::PAGE;
 const LARGE_PAGE: u64 = layout::LARGE_PAGE;
 
+/// How a domain's memory is to be.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Bytes of it.
+    pub size: u64,
+    /// Where it comes in large pages, if whole ones are in it and the host has any. The image has
+    /// nothing there.
+    pub large: Range<u64>,
+    /// What is there from the beginning, as offsets in their order.
+    pub first: Vec<Range<u64>>,
+    /// What lies behind it, in its order.
+    pub beside: Vec<Beside>,
+}
+
+impl Shape {
+    /// So many bytes, in small pages that come when they are wanted.
+    pub const fn of(size: u64) -> Self {
+        Self { size, large: 0..0, first: Vec::new(), beside: Vec::new() }
+    }
+}
+
+/// What writes an image. It tells where the domain cannot write, as offsets of pages in their order.
+type Fill = Box<dyn Fn(&GuestMemoryMmap) -> Result<Vec<Range<u64>>, MachineError> + Send + Sync>;
+
 /// One domain's memory.
-#[derive(Debug)]
 pub struct DomainMemory {
     guest: GuestMemoryMmap,
-    base: GuestMemoryMmap,
+    base: Base,
     host_address: u64,
-    base_address: u64,
     size: u64,
     /// Where it comes in large pages, if the host has any: whole ones, or none.
     large: Range<u64>,
-    constants: Constants,
+    fill: Fill,
+    /// What the domain cannot write, as offsets in their order.
+    constants: Vec<Range<u64>>,
     state: Mutex<State>,
     // Dropped after what reaches it.
-    _mapping: Mapping,
+    mapping: Mapping,
+    beside: Vec<Beside>,
 }
 
-/// What the base is like.
-#[derive(Debug)]
+impl fmt::Debug for DomainMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DomainMemory").field("size", &self.size).finish_non_exhaustive()
+    }
+}
+
+/// What the memory is like.
+#[derive(Debug, Default)]
 struct State {
-    /// Where it has more than zeros, as offsets in their order. (To zero a page is faster than to
-    /// copy one.)
-    data: Vec<Range<u64>>,
     checkpoint: Option<Checkpoint>,
+    /// This process has written constants since they were as the checkpoint or the image has them.
+    is_spoilt: bool,
 }
 
-/// How the base differs from the image, once there is a checkpoint.
 #[derive(Debug)]
 struct Checkpoint {
-    /// Pages that were written before it, as offsets in their order.
+    /// What the base has, as offsets of pages in their order. (To zero a page is faster than to copy one.)
     pages: Vec<Range<u64>>,
-    /// Where the image has more than zeros.
-    image: Vec<Range<u64>>,
-    /// What it has in the pages of both.
-    originals: Vec<u8>,
+    /// What is as the image has it, and not in the base.
+    constants: Vec<Range<u64>>,
     /// Whether a roll-back has looked for what is cold.
     is_sifted: bool,
     validity: Validity,
@@ -103,7 +126,7 @@ struct Checkpoint {
 pub struct RolledBack {
     /// Copied back.
     pub copied: u64,
-    /// Dropped.
+    /// Dropped, or shown from the base.
     pub dropped: u64,
 }
 
@@ -114,45 +137,34 @@ impl DomainMemory {
     /// If the host denies the memory, and `fill`'s own.
     pub fn build(
         size: u64,
-        fill: impl FnOnce(&GuestMemoryMmap) -> Result<(), MachineError>,
+        fill: impl Fn(&GuestMemoryMmap) -> Result<(), MachineError> + Send + Sync + 'static,
     ) -> Result<Self, MachineError> {
-        Self::build_with_large(size, 0..0, fill)
+        Self::build_in(Shape::of(size), move |memory| fill(memory).map(|()| Vec::new()))
     }
 
-    /// The same, in large pages where whole ones are in `large`, in which the image has nothing.
+    /// The same in another shape. `fill` tells, too, what the domain cannot write, as offsets of pages
+    /// in their order.
     ///
     /// # Errors
-    /// As [`DomainMemory::build`], and [`MachineError::OutOfBounds`] if it has something there.
-    pub fn build_with_large(
-        size: u64,
-        large: Range<u64>,
-        fill: impl FnOnce(&GuestMemoryMmap) -> Result<(), MachineError>,
+    /// As [`DomainMemory::build`], and [`MachineError::OutOfBounds`] if the image has something where
+    /// pages are large.
+    pub fn build_in(
+        shape: Shape,
+        fill: impl Fn(&GuestMemoryMmap) -> Result<Vec<Range<u64>>, MachineError> + Send + Sync + 'static,
     ) -> Result<Self, MachineError> {
+        let Shape { size, large, first, beside } = shape;
         let end = large.end.min(size) / LARGE_PAGE * LARGE_PAGE;
         let large = large.start.next_multiple_of(LARGE_PAGE).min(end)..end;
-        let file = memory_file(size)?;
-        let mapping = Mapping::new(&file, size, &large)?;
-        let base = map_shared(file.try_clone(), size)?;
-        fill(&base)?;
-        let data = extents(&file)
-            .map_err(|cause| MachineError::Memory { what: "finding an image's pages", cause })?;
-        if let Some(stray) = common(&data, std::slice::from_ref(&large)).first() {
+        let mapping = Mapping::new(size, &large, &beside)?;
+        mapping.provide(&first);
+        beside.iter().for_each(|it| mapping.provide(&it.first()));
+        let (guest, host_address) = (mapping.guest(size)?, mapping.address());
+        let constants = fill(&guest)?;
+        if let Some(stray) = own(host_address, &large)?.first() {
             return Err(MachineError::OutOfBounds { address: stray.start });
         }
-        let guest = mapping.guest(size)?;
-        let (host_address, base_address) = (mapping.address(), address_of(&base)?);
-        let state = Mutex::new(State { data, checkpoint: None });
-        Ok(Self {
-            guest,
-            base,
-            host_address,
-            base_address,
-            size,
-            large,
-            constants: Constants::default(),
-            state,
-            _mapping: mapping,
-        })
+        let (fill, base, state) = (Box::new(fill) as Fill, Base::new(size)?, Mutex::default());
+        Ok(Self { guest, base, host_address, size, large, fill, constants, state, mapping, beside })
     }
 
     /// Where the VMM has it mapped.
@@ -165,41 +177,58 @@ impl DomainMemory {
         self.size
     }
 
+    /// The same with what lies beside it.
+    pub fn extent(&self) -> u64 {
+        self.beside.last().map_or(self.size, |last| last.range().end)
+    }
+
     /// From now on, a roll-back leads here. No vCPU may run.
     ///
     /// # Errors
-    /// If the host does not tell what was written.
+    /// If the host does not tell what was written, or has no memory.
     pub fn take_checkpoint(&self) -> Result<(), MachineError> {
+        self.keep_all(Validity::Lasting)
+    }
+
+    fn keep_all(&self, validity: Validity) -> Result<(), MachineError> {
         let written = self.written()?;
         let mut state = self.lock();
-        let pages = self.worth_keeping(&written, &state.data);
-        let originals = self.originals(&common(&pages, &state.data));
-        for range in &pages {
-            let (offset, length) = (range.start as usize, (range.end - range.start) as usize);
-            let base = (self.base_address as *mut u8).wrapping_add(offset);
-            let guest = (self.host_address as *const u8).wrapping_add(offset);
-            // SAFETY: the range is within both mappings, which live as long as `self` and do not
-            // overlap; the vCPUs stand still, and nobody else writes the base.
-            unsafe { base.copy_from_nonoverlapping(guest, length) };
-        }
-        let all = union(&state.data, &pages);
-        let image = std::mem::replace(&mut state.data, all);
-        let validity = Validity::Lasting;
-        state.checkpoint = Some(Checkpoint { pages, image, originals, is_sifted: false, validity });
+        let pages = self.worth_keeping(&written);
+        self.keep(&pages)?;
+        let constants = if state.is_spoilt { Vec::new() } else { self.constants.clone() };
+        let checkpoint = Checkpoint { pages, constants, is_sifted: false, validity };
+        *state = State { checkpoint: Some(checkpoint), is_spoilt: false };
         Ok(())
     }
 
-    /// Which of the written pages the base must have. Of a large page mostly a part is in use, and
-    /// the base is zero where nothing was.
-    fn worth_keeping(&self, written: &[Range<u64>], data: &[Range<u64>]) -> Vec<Range<u64>> {
+    /// Has the base what the domain has in these ranges. No vCPU may run.
+    fn keep(&self, ranges: &[Range<u64>]) -> Result<(), MachineError> {
+        for range in ranges {
+            let (start, length) = (range.start as usize, (range.end - range.start) as usize);
+            let memory = (self.host_address as *const u8).wrapping_add(start);
+            // SAFETY: within the mapping, which lives as long as `self`; the vCPUs stand still, and
+            // nobody else writes.
+            let bytes = unsafe { std::slice::from_raw_parts(memory, length) };
+            self.base.write(range.start, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Which of the written pages the base must have. Of large pages mostly a part is in use, and so of
+    /// what was provided; the base is zero where nothing was. What may turn out to be cold it has whole.
+    fn worth_keeping(&self, written: &[Range<u64>]) -> Vec<Range<u64>> {
         let (small, large) = self.by_size(written);
-        let mut kept = common(&large, data);
-        for at in large.iter().flat_map(|range| range.clone().step_by(PAGE as usize)) {
-            if *self.page_at(self.host_address, at) != [0; PAGE as usize] {
+        let (whole, short): (Vec<_>, Vec<_>) =
+            small.into_iter().partition(|range| range.end - range.start >= COLD_MIN);
+        let mut kept = Vec::new();
+        for at in
+            union(&short, &large).iter().flat_map(|range| range.clone().step_by(PAGE as usize))
+        {
+            if *self.page(at) != [0; PAGE as usize] {
                 kept.push(at..at + PAGE);
             }
         }
-        union(&small, &kept)
+        union(&whole, &kept)
     }
 
     /// Those ranges in small pages, and those in large ones.
@@ -208,31 +237,14 @@ impl DomainMemory {
         (without(ranges, large), common(ranges, large))
     }
 
-    /// A page of the domain or of the base. No vCPU may run, and the offset is that of a page.
-    fn page_at(&self, address: u64, offset: u64) -> &[u8; PAGE as usize] {
-        let page = (address as *const [u8; PAGE as usize]).wrapping_byte_add(offset as usize);
-        // SAFETY: the page is within either mapping, which live as long as `self`; the vCPUs stand
-        // still, and nobody else writes.
+    /// A page of the domain, whose offset this is. No vCPU may run.
+    fn page(&self, offset: u64) -> &[u8; PAGE as usize] {
+        assert!(offset.is_multiple_of(PAGE) && offset < self.size, "no page is at {offset:#x}");
+        let page =
+            (self.host_address as *const [u8; PAGE as usize]).wrapping_byte_add(offset as usize);
+        // SAFETY: the page is within the mapping, which lives as long as `self`; the vCPUs stand still,
+        // and nobody else writes.
         unsafe { &*page }
-    }
-
-    /// What the base has in some ranges.
-    fn originals(&self, kept: &[Range<u64>]) -> Vec<u8> {
-        let mut originals = Vec::with_capacity(length_of(kept) as usize);
-        for range in kept {
-            let (offset, length) = (range.start as usize, (range.end - range.start) as usize);
-            let base = (self.base_address as *const u8).wrapping_add(offset);
-            // SAFETY: the range is within the mapping, which lives as long as `self`, and nobody
-            // writes it meanwhile.
-            originals.extend_from_slice(unsafe { std::slice::from_raw_parts(base, length) });
-        }
-        originals
-    }
-
-    fn write_base(&self, address: u64, bytes: &[u8]) -> Result<(), MachineError> {
-        self.base
-            .write_slice(bytes, GuestAddress(address))
-            .map_err(|_| MachineError::OutOfBounds { address })
     }
 
     /// Whether a roll-back leads to a checkpoint.
@@ -246,26 +258,44 @@ impl DomainMemory {
     /// # Errors
     /// If the host refuses.
     pub fn roll_back(&self) -> Result<RolledBack, MachineError> {
-        let written = self.written()?;
         let mut state = self.lock();
-        let State { data, checkpoint } = &mut *state;
-        let drop = if length_of(&written) > COPY_MAX {
-            let first = checkpoint.as_ref().map_or(&[][..], |checkpoint| &checkpoint.pages);
-            let first = if length_of(first) <= COPY_MAX { first } else { &[] };
-            without(&without(&written, first), &self.large_pages_of(data))
-        } else {
-            match checkpoint {
-                Some(Checkpoint { is_sifted: is_sifted @ false, pages, .. }) => {
-                    *is_sifted = true;
-                    self.cold(&self.by_size(&common(&written, pages)).0)
-                }
-                _ => Vec::new(),
-            }
+        let State { checkpoint: Some(checkpoint), is_spoilt } = &mut *state else {
+            drop(state);
+            return self.return_to_image();
         };
-        drop.iter().try_for_each(|range| self.drop_pages(range.clone()))?;
+        if std::mem::take(is_spoilt) {
+            // What else the image has is written then, and so taken back.
+            self.zero(&checkpoint.constants);
+            (self.fill)(&self.guest)?;
+        }
+        let written = without(&self.own()?, &checkpoint.constants);
+        let Checkpoint { pages, is_sifted, .. } = checkpoint;
+        let drop = if length_of(&written) > COPY_MAX {
+            let first = if length_of(pages) <= COPY_MAX { &pages[..] } else { &[] };
+            without(&without(&written, first), &self.large_pages_of(pages))
+        } else if std::mem::replace(is_sifted, true) {
+            Vec::new()
+        } else {
+            self.cold(&self.by_size(&common(&written, pages)).0)
+        };
+        let drop = without(&drop, &self.too_short(&common(&drop, pages)));
+        self.show_base(&drop, pages)?;
         let copy = without(&written, &drop);
-        self.copy_back(&copy, data);
+        self.copy_back(&copy, pages);
         Ok(RolledBack { copied: length_of(&copy), dropped: length_of(&drop) })
+    }
+
+    /// Has pages be those of the base without copying them: where that has nothing, there are none any
+    /// more, and the rest is mapped.
+    fn show_base(&self, ranges: &[Range<u64>], data: &[Range<u64>]) -> Result<(), MachineError> {
+        without(ranges, data).into_iter().try_for_each(|range| self.drop_pages(range))?;
+        let shown = common(ranges, data);
+        shown.iter().try_for_each(|range| self.mapping.show(self.base.file(), range))
+    }
+
+    /// Those that are not worth a mapping of their own.
+    fn too_short(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+        ranges.iter().filter(|range| range.end - range.start < COLD_MIN).cloned().collect()
     }
 
     /// The whole large pages in which something is of these ranges.
@@ -282,8 +312,7 @@ impl DomainMemory {
     /// pages in all of them.
     fn cold(&self, ranges: &[Range<u64>]) -> Vec<Range<u64>> {
         let pages = ranges.iter().flat_map(|range| range.clone().step_by(PAGE as usize));
-        let is_equal =
-            |at: &u64| self.page_at(self.host_address, *at) == self.page_at(self.base_address, *at);
+        let is_equal = |at: &u64| self.page(*at) == self.base.page(*at);
         let equal: Vec<_> = pages.filter(is_equal).map(|at| at..at + PAGE).collect();
         let mut cold = union(&equal, &[]);
         cold.retain(|range| range.end - range.start >= COLD_MIN);
@@ -296,37 +325,15 @@ impl DomainMemory {
     /// # Errors
     /// If the host refuses.
     pub fn return_to_image(&self) -> Result<RolledBack, MachineError> {
-        let mut state = self.lock();
-        if let Some(Checkpoint { pages, image, originals, .. }) = state.checkpoint.take() {
-            let mut rest = &originals[..];
-            for range in common(&pages, &image) {
-                let (original, others) = rest.split_at((range.end - range.start) as usize);
-                self.write_base(range.start, original)?;
-                rest = others;
-            }
-            without(&pages, &image).into_iter().try_for_each(|range| self.punch(range))?;
-            state.data = image;
-        }
-        drop(state);
-        self.roll_back()
-    }
-
-    /// Gives pages of the base back: they are zero again, and take nothing. Pages that the domain
-    /// has written are its own, and stay.
-    fn punch(&self, range: Range<u64>) -> Result<(), MachineError> {
-        let region = self.base.iter().next().and_then(|region| region.file_offset());
-        let file = region.ok_or(MachineError::OutOfBounds { address: range.start })?.file();
-        let how = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-        let (offset, length) = (range.start as libc::off_t, (range.end - range.start) as _);
-        // SAFETY: changes the contents of an open file, which is mapped, but to which no reference
-        // exists.
-        match unsafe { libc::fallocate(file.as_raw_fd(), how, offset, length) } {
-            0 => Ok(()),
-            _ => Err(MachineError::Memory {
-                what: "forgetting a checkpoint",
-                cause: io::Error::last_os_error(),
-            }),
-        }
+        *self.lock() = State::default();
+        self.base.empty()?;
+        let own = self.own()?;
+        let (copied, dropped) =
+            if length_of(&own) > COPY_MAX { (Vec::new(), own) } else { (own, Vec::new()) };
+        self.zero(&copied);
+        self.show_base(&dropped, &[])?;
+        (self.fill)(&self.guest)?;
+        Ok(RolledBack { copied: length_of(&copied), dropped: length_of(&dropped) })
     }
 
     /// Where there is memory at all, as offsets in their order: everything else is zero, and
@@ -335,44 +342,34 @@ impl DomainMemory {
     /// # Errors
     /// If the host does not tell.
     pub fn populated(&self) -> Result<Vec<Range<u64>>, MachineError> {
-        let unknown = |cause| MachineError::Memory { what: "finding memory in use", cause };
-        let written = self.written()?;
-        let region = self.base.iter().next();
-        match region.and_then(|region| region.file_offset()) {
-            Some(base) => Ok(union(&written, &extents(base.file()).map_err(unknown)?)),
-            None => Ok(written),
-        }
+        Ok(union(&self.own()?, &self.base.extents()?))
     }
 
-    /// What was written since [`DomainMemory::build`] or the last roll-back that dropped it, as
-    /// offsets.
+    /// Pages that were written, by the domain or for it, as offsets; but for those that are constant.
     ///
     /// # Errors
     /// If the host does not tell.
     pub fn written(&self) -> Result<Vec<Range<u64>>, MachineError> {
-        Ok(without(&self.own()?, self.constants.untouched()))
+        let own = self.own()?;
+        let State { checkpoint, is_spoilt } = &*self.lock();
+        let constants =
+            checkpoint.as_ref().map_or(&self.constants, |checkpoint| &checkpoint.constants);
+        Ok(if *is_spoilt { own } else { without(&own, constants) })
     }
 
     /// Where pages are the domain's own.
     fn own(&self) -> Result<Vec<Range<u64>>, MachineError> {
-        let start = self.host_address;
-        let ranges = written(start..start + self.size)
-            .map_err(|cause| MachineError::Memory { what: "finding written pages", cause })?;
-        Ok(ranges.into_iter().map(|range| range.start - start..range.end - start).collect())
+        own(self.host_address, &(0..self.size))
     }
 
     /// Makes written ranges equal the base, which has pages in `data`.
     fn copy_back(&self, ranges: &[Range<u64>], data: &[Range<u64>]) {
         let holes = without(ranges, data);
-        for range in &holes {
-            let guest = (self.host_address as *mut u8).wrapping_add(range.start as usize);
-            // SAFETY: as below.
-            unsafe { guest.write_bytes(0, (range.end - range.start) as usize) };
-        }
+        self.zero(&holes);
         for range in without(ranges, &holes) {
             let (offset, length) = (range.start as usize, (range.end - range.start) as usize);
             let guest = (self.host_address as *mut u8).wrapping_add(offset);
-            let base = (self.base_address as *const u8).wrapping_add(offset);
+            let base = (self.base.address() as *const u8).wrapping_add(offset);
             // SAFETY: the range is within both mappings, which live as long as `self` and do not
             // overlap. No reference into the guest's exists but to atomics, and the vCPUs stand
             // still.
@@ -380,12 +377,20 @@ impl DomainMemory {
         }
     }
 
+    fn zero(&self, ranges: &[Range<u64>]) {
+        for range in ranges {
+            let guest = (self.host_address as *mut u8).wrapping_add(range.start as usize);
+            // SAFETY: as above.
+            unsafe { guest.write_bytes(0, (range.end - range.start) as usize) };
+        }
+    }
+
     fn drop_pages(&self, range: Range<u64>) -> Result<(), MachineError> {
         let address = (self.host_address + range.start) as *mut libc::c_void;
         let length = (range.end - range.start) as usize;
-        // SAFETY: within the domain's mapping, which is private: dropping its pages changes their
-        // contents to the base's, or to zeros, and unmaps nothing. No reference into it exists but
-        // to atomics, and the vCPUs stand still.
+        // SAFETY: within the domain's mapping, which is private: dropping its pages makes them zero, or
+        // what the base has where that is shown, and unmaps nothing. No reference into it exists but to
+        // atomics, and the vCPUs stand still.
         let result = unsafe { libc::madvise(address, length, libc::MADV_DONTNEED) };
         if result == 0 {
             return Ok(());
@@ -425,7 +430,10 @@ impl DomainMemory {
     /// # Errors
     /// If the range is not all memory.
     pub fn write(&self, address: u64, bytes: &[u8]) -> Result<(), MachineError> {
-        self.constants.touch(address..address.saturating_add(bytes.len() as u64));
+        let end = address.saturating_add(bytes.len() as u64);
+        if self.constants.iter().any(|pages| pages.start < end && address < pages.end) {
+            self.lock().is_spoilt = true;
+        }
         self.guest
             .write_slice(bytes, GuestAddress(address))
             .map_err(|_| MachineError::OutOfBounds { address })
@@ -446,6 +454,16 @@ impl DomainMemory {
     }
 }
 
+/// Where pages in a part of what is mapped there are the domain's own, as offsets.
+fn own(start: u64, part: &Range<u64>) -> Result<Vec<Range<u64>>, MachineError> {
+    if part.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ranges = written(start + part.start..start + part.end)
+        .map_err(|cause| MachineError::Memory { what: "finding written pages", cause })?;
+    Ok(ranges.into_iter().map(|range| range.start - start..range.end - start).collect())
+}
+
 /// A file in memory, gone with its last descriptor and mapping, whatever ends the process.
 pub fn memory_file(size: u64) -> Result<File, MachineError> {
     let denied = |cause| MachineError::Memory { what: "a memory file", cause };
@@ -454,22 +472,6 @@ pub fn memory_file(size: u64) -> Result<File, MachineError> {
     let file = File::from(fd);
     file.set_len(size).map_err(denied)?;
     Ok(file)
-}
-
-fn address_of(memory: &GuestMemoryMmap) -> Result<u64, MachineError> {
-    let region = memory.iter().next().ok_or(MachineError::OutOfBounds { address: 0 })?;
-    Ok(region.as_ptr() as u64)
-}
-
-fn map_shared(file: io::Result<File>, size: u64) -> Result<GuestMemoryMmap, MachineError> {
-    let denied = |cause| MachineError::Memory { what: "a domain", cause };
-    let file = file.map_err(denied)?;
-    let other = |error: &dyn std::fmt::Display| denied(io::Error::other(error.to_string()));
-    let region = MmapRegion::from_file(FileOffset::new(file, 0), size as usize)
-        .map_err(|error| other(&error))?;
-    let region = GuestRegionMmap::new(region, GuestAddress(0))
-        .ok_or_else(|| other(&"the size overflows"))?;
-    GuestMemoryMmap::from_regions(vec![region]).map_err(|error| other(&error))
 }
 
 #[cfg(test)]

@@ -18,6 +18,10 @@ const SMALL_HEAP: u64 = 4 << 20;
 /// has, so that they are felt where there are a thousand.
 const LARGE_LEAST: u64 = 16 << 20;
 
+/// What KVM maps at once where it can: so many bytes that begin at a multiple of them, up to the first
+/// page in them that the domain does not have.
+pub const CLUSTER: u64 = 8 * PAGE;
+
 /// One vCPU's task-state segment with its I/O bitmap takes three pages, its ring-0 stack one.
 const PER_VCPU: u64 = 4 * PAGE;
 
@@ -57,18 +61,21 @@ impl Plan {
         let memory = memory / PAGE * PAGE;
         let stacks = image_end.next_multiple_of(PAGE);
         let stack_size = stack_size.next_multiple_of(PAGE);
-        let heap = (stacks + u64::from(vcpus) * (PAGE + stack_size)).next_multiple_of(LARGE_PAGE);
-        Self { memory, vcpus, stacks, stack_size, heap }
+        let mut plan = Self { memory, vcpus, stacks, stack_size, heap: 0 };
+        plan.heap = plan.stack_top(vcpus.saturating_sub(1)).next_multiple_of(LARGE_PAGE);
+        plan
     }
 
     /// First byte of the stack of a vCPU; the page below it is the guard.
     pub fn stack(&self, vcpu: u32) -> u64 {
-        self.stacks + u64::from(vcpu) * (PAGE + self.stack_size) + PAGE
+        self.stack_top(vcpu) - self.stack_size
     }
 
-    /// End of the stack of a vCPU: its first stack pointer.
+    /// End of the stack of a vCPU: its first stack pointer. What a server touches first lies below it,
+    /// and is a cluster.
     pub fn stack_top(&self, vcpu: u32) -> u64 {
-        self.stack(vcpu) + self.stack_size
+        let stride = (PAGE + self.stack_size).next_multiple_of(CLUSTER);
+        (self.stacks + PAGE + self.stack_size).next_multiple_of(CLUSTER) + u64::from(vcpu) * stride
     }
 
     /// Bytes of each stack.
@@ -102,6 +109,11 @@ impl Plan {
     /// The control page of a vCPU.
     pub fn control(&self, vcpu: u32) -> u64 {
         CONTROL + u64::from(vcpu) * PAGE
+    }
+
+    /// The boot page.
+    pub fn boot(&self) -> u64 {
+        self.control(self.vcpus)
     }
 
     /// The global descriptor table.
@@ -138,6 +150,7 @@ impl Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use atoll_ipc::abi::layout;
     use proptest::prelude::*;
 
     proptest! {
@@ -153,7 +166,8 @@ mod tests {
                 prop_assert_eq!(end % 16, 0);
             }
             prop_assert!(plan.heap() >= end);
-            prop_assert!(plan.descriptors_end() <= atoll_ipc::abi::layout::BOOT);
+            prop_assert!(plan.descriptors_end() <= CONTROL);
+            prop_assert!(plan.boot() + layout::BOOT_SIZE <= TABLES);
         }
 
         #[test]

@@ -9,7 +9,7 @@ pub(super) fn length_of(ranges: &[Range<u64>]) -> u64 {
 }
 
 /// What is in one or the other; both in their order.
-pub(super) fn union(ranges: &[Range<u64>], others: &[Range<u64>]) -> Vec<Range<u64>> {
+pub(crate) fn union(ranges: &[Range<u64>], others: &[Range<u64>]) -> Vec<Range<u64>> {
     let mut all: Vec<_> = ranges.iter().chain(others).cloned().collect();
     all.sort_by_key(|range| range.start);
     let mut joined: Vec<Range<u64>> = Vec::with_capacity(all.len());

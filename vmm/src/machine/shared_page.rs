@@ -1,6 +1,7 @@
 //! Pages that the nucleus shares with several guests: typed, made of atomics.
 
 use std::fmt;
+use std::fs::File;
 use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
@@ -11,8 +12,8 @@ use atoll_ipc::ready::Ready;
 use vm_memory::{FileOffset, MmapRegion};
 
 use super::MachineError;
+use super::lendable::Lendable;
 use super::memory::memory_file;
-use super::vm::Lendable;
 
 /// What may lie in memory that guests can write.
 ///
@@ -29,6 +30,7 @@ unsafe impl Shareable for Ready {}
 /// One or more pages that hold a `T`, zero at first.
 pub struct SharedPage<T> {
     mapping: MmapRegion,
+    file: FileOffset,
     kind: PhantomData<T>,
 }
 
@@ -40,15 +42,14 @@ impl<T: Shareable> SharedPage<T> {
     pub fn new() -> Result<Self, MachineError> {
         let size = size_of::<T>();
         let file = FileOffset::new(memory_file(size as u64)?, 0);
-        let mapping = MmapRegion::from_file(file, size).map_err(|error| MachineError::Memory {
-            what: "a shared page",
-            cause: io::Error::other(error.to_string()),
-        })?;
-        Ok(Self { mapping, kind: PhantomData })
+        let mapping =
+            MmapRegion::from_file(file.clone(), size).map_err(|error| MachineError::Memory {
+                what: "a shared page",
+                cause: io::Error::other(error.to_string()),
+            })?;
+        Ok(Self { mapping, file, kind: PhantomData })
     }
-}
 
-impl<T: Shareable> SharedPage<T> {
     /// Writes a word over whatever is there, as a guest that maps the page can. Takes any number
     /// for its place.
     pub fn scribble(&self, place: u64, value: u64) {
@@ -78,8 +79,8 @@ unsafe impl<T: Shareable> Send for SharedPage<T> {}
 unsafe impl<T: Shareable> Sync for SharedPage<T> {}
 
 impl<T: Shareable> Lendable for SharedPage<T> {
-    fn host_address(&self) -> u64 {
-        self.mapping.as_ptr() as u64
+    fn file(&self) -> &File {
+        self.file.file()
     }
 
     fn size(&self) -> u64 {

@@ -1,7 +1,9 @@
 //! Page tables: four levels, written by the nucleus, out of the guest's reach.
 //!
-//! Virtual and physical addresses are equal. All entries are made accessed and dirty, so that the
+//! Virtual and physical addresses are equal in a domain's own memory. All entries are made accessed and dirty, so that the
 //! processor never writes them: pages of tables stay as the image has them.
+
+use std::ops::Range;
 
 use atoll_ipc::abi::layout::{IMAGE, LARGE_PAGE, PAGE};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
@@ -61,14 +63,35 @@ impl<'m> Tables<'m> {
         Self { memory, root, next: root + PAGE }
     }
 
+    /// Where they lie.
+    pub const fn range(&self) -> Range<u64> {
+        self.root..self.next
+    }
+
     /// Maps the pages of `start..end`, with large pages where they fit.
     ///
     /// # Errors
     /// If the tables have no room.
     pub fn map(&mut self, start: u64, end: u64, access: Access) -> Result<(), MachineError> {
+        self.map_to(start, end, start, access)
+    }
+
+    /// Maps the pages of `start..end` to those from `physical` on.
+    ///
+    /// # Errors
+    /// If the tables have no room.
+    pub fn map_to(
+        &mut self,
+        start: u64,
+        end: u64,
+        physical: u64,
+        access: Access,
+    ) -> Result<(), MachineError> {
         let mut at = start / PAGE * PAGE;
+        let offset = (physical / PAGE * PAGE).wrapping_sub(at);
         while at < end {
-            let large = at.is_multiple_of(LARGE_PAGE) && end - at >= LARGE_PAGE;
+            let fits = |address: u64| address.is_multiple_of(LARGE_PAGE);
+            let large = fits(at) && fits(offset) && end - at >= LARGE_PAGE;
             let (level, size, bits) = if large {
                 (1, LARGE_PAGE, access.bits() | LARGE)
             } else {
@@ -78,7 +101,7 @@ impl<'m> Tables<'m> {
             let room = ENTRIES - first % PAGE / 8;
             // A last piece of less than a large page takes small ones, in another table.
             let count = if large { (end - at) / size } else { (end - at).div_ceil(size) }.min(room);
-            self.write_run(first, at | bits, size, count as usize)?;
+            self.write_run(first, at.wrapping_add(offset) | bits, size, count as usize)?;
             at += count * size;
         }
         Ok(())
@@ -120,6 +143,8 @@ impl<'m> Tables<'m> {
             return Err(MachineError::TablesFull);
         }
         self.next += PAGE;
+        // Whoever reads a page first is shown the one of zeros, and must be given another to write.
+        self.write(table, 0)?;
         self.write(entry, table | PRESENT | WRITE | USER | ACCESSED)?;
         Ok(table)
     }

@@ -137,6 +137,15 @@ impl Vectors {
 
 pub use point::{NotAPoint, Point};
 
+/// Enters a VM that has no memory yet, and leaves it at once: what KVM does when a VM is entered for the
+/// first time, it does now, while others make the memory.
+fn warm_up(fd: &mut VcpuFd) {
+    fd.set_kvm_immediate_exit(1);
+    let entered = fd.run().map(|_| ());
+    fd.set_kvm_immediate_exit(0);
+    log::trace!("a vCPU was entered for the first time: {entered:?}");
+}
+
 /// Where a vCPU starts.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
@@ -183,6 +192,9 @@ impl Vcpu {
             rsi: start.index.into(),
             ..Default::default()
         };
+        if start.index == 0 {
+            warm_up(&mut fd);
+        }
         let page_holds = initial.begin(&mut fd, has_page)?;
         let flag = &raw mut fd.get_kvm_run().immediate_exit;
         // SAFETY: `kvm_run` stays mapped until `fd` is dropped, after the guard; `Vcpu` is not
@@ -198,6 +210,11 @@ impl Vcpu {
             page_holds,
             is_new: true,
         })
+    }
+
+    /// Whether it is as it was made.
+    pub const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// Frequency of the guest's time stamp counter, in Hz, if KVM knows.

@@ -11,32 +11,13 @@ use super::host::Host;
 use super::memory::DomainMemory;
 use super::vcpu::Blank;
 
-/// Host memory that guests can be given: the nucleus's channels. Its address must stay valid as
-/// long as the value exists.
-pub trait Lendable: Send + Sync {
-    /// Where it is mapped.
-    fn host_address(&self) -> u64;
-    /// Bytes; a multiple of the page size.
-    fn size(&self) -> u64;
-}
-
-impl Lendable for DomainMemory {
-    fn host_address(&self) -> u64 {
-        self.host_address()
-    }
-
-    fn size(&self) -> u64 {
-        self.size()
-    }
-}
-
 /// A micro-VM without its vCPUs.
 pub struct Vm {
     /// A vCPU that was made before it is wanted.
     first: Mutex<Option<Result<Blank, MachineError>>>,
     // Dropped before the memory: after it, no guest can reach that.
     fd: VmFd,
-    lent: Mutex<Vec<Arc<dyn Lendable>>>,
+    lent: Mutex<Vec<Arc<DomainMemory>>>,
 }
 
 impl std::fmt::Debug for Vm {
@@ -73,17 +54,17 @@ impl Vm {
         made.unwrap_or_else(|| Blank::new(host, self, index))
     }
 
-    /// Puts host memory at a guest-physical address.
+    /// Puts memory, and what lies beside it, at a guest-physical address.
     ///
     /// # Errors
     /// If KVM refuses.
-    pub fn lend(&self, address: u64, memory: Arc<dyn Lendable>) -> Result<(), MachineError> {
+    pub fn lend(&self, address: u64, memory: Arc<DomainMemory>) -> Result<(), MachineError> {
         let mut lent = self.lent.lock().unwrap_or_else(PoisonError::into_inner);
         let slot = kvm_userspace_memory_region {
             slot: lent.len() as u32,
             flags: 0,
             guest_phys_addr: address,
-            memory_size: memory.size(),
+            memory_size: memory.extent(),
             userspace_addr: memory.host_address(),
         };
         // SAFETY: the memory stays mapped as long as `lent` keeps it, which is longer than the

@@ -413,7 +413,7 @@ impl<'m> Assembly<'m> {
         let system = self.manifest.name.to_abi();
         let groups = Groups::new(drafts.iter().map(Draft::processors));
         let build = |(draft, vm): (Draft<'_>, Arc<Vm>)| {
-            let blueprint = draft.finish(system, &groups, &self.host_page)?;
+            let blueprint = Arc::new(draft.finish(system, &groups, &self.host_page)?);
             let saved = restore::of(parts.from.as_deref(), &blueprint)?;
             let checkpoint = saved.as_ref().map(|(checkpoint, _)| *checkpoint);
             let domain =

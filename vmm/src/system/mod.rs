@@ -23,8 +23,10 @@ use crate::control::{Claim, ControlHandle, Server, default_socket};
 use crate::disk::{self, DiskFault, Servants};
 use crate::domain::{new_event, signal};
 use crate::journal::Journal;
+use crate::machine::MachineError;
 use crate::machine::host::Host;
 use crate::machine::shared_page::SharedPage;
+use crate::machine::threads;
 use crate::manifest::Manifest;
 use crate::snapshot::Snapshot;
 
@@ -69,12 +71,33 @@ pub fn check(manifest: &Manifest, images_dir: &Path) -> Result<(), SystemError> 
     Images::load(manifest, images_dir).map(drop)
 }
 
+/// What any system needs of the process and of KVM. KVM takes as long to make a VM as the rest does to
+/// read the manifest, so this comes first.
+#[derive(Debug)]
+pub struct Groundwork {
+    signals: Result<SignalFd, SystemError>,
+    kvm: Result<Arc<Host>, MachineError>,
+}
+
+impl Groundwork {
+    /// Begins it. What fails is told when it is needed.
+    pub fn begin() -> Self {
+        // Before any thread exists, so that all of them leave these signals to the event loop.
+        let signals = take_signals();
+        Self { signals, kvm: Host::for_domains(1).map(readied) }
+    }
+}
+
 /// Runs a system until it is stopped: by a signal, or through its control API.
 ///
 /// # Errors
 /// If it cannot be started, or its event loop fails.
-pub fn run(manifest: Manifest, options: RunOptions) -> Result<(), SystemError> {
-    run_with(manifest, options, Vec::new(), |_: HostEnds, _: Stop| ())
+pub fn run(
+    groundwork: Groundwork,
+    manifest: Manifest,
+    options: RunOptions,
+) -> Result<(), SystemError> {
+    run_with(groundwork, manifest, options, Vec::new(), |_: HostEnds, _: Stop| ())
 }
 
 /// Ends a system that [`run_with`] runs.
@@ -107,19 +130,20 @@ impl Stop {
 /// # Errors
 /// If it cannot be started, or its event loop fails.
 pub fn run_with(
+    groundwork: Groundwork,
     manifest: Manifest,
     options: RunOptions,
     host_links: Vec<HostLink>,
     host: impl FnOnce(HostEnds, Stop) + Send,
 ) -> Result<(), SystemError> {
     disk::check_faults(&options.disk_faults, &manifest)?;
-    // Before any thread exists, so that all of them leave these signals to the event loop.
-    let signals = take_signals()?;
-    // What does not need KVM is done while it gets ready.
-    let kvm = Host::for_domains(manifest.domains.len()).map(readied);
+    let Groundwork { signals, kvm } = groundwork;
+    if let Ok(kvm) = &kvm {
+        make_more(kvm, manifest.domains.len().saturating_sub(1));
+    }
     let images = Images::load(&manifest, &options.images_dir)?;
     raise_descriptor_limit();
-    let kvm = kvm?;
+    let (signals, kvm) = (signals?, kvm?);
     if let Some(snapshot) = &options.from {
         restore::check(snapshot, &manifest, &kvm)?;
     }
@@ -161,7 +185,13 @@ pub fn run_with(
     let server = Server::start(claim, handle, journal)?;
 
     let result = thread::scope(|scope| {
-        scope.spawn(|| host(ends, stop));
+        // This thread sleeps next; the domains' threads do not.
+        threads::begin_here(|leave| {
+            scope.spawn(move || {
+                leave.take();
+                host(ends, stop);
+            })
+        });
         let result = event_loop::run(nucleus, || {
             let measure = || sleep_cost.measure(&kvm);
             let thread = thread::Builder::new().name("sleep-cost".to_owned());
@@ -183,17 +213,29 @@ pub fn run_with(
     result
 }
 
-/// Has KVM do meanwhile what the domains need of it.
+/// Has KVM do meanwhile what a domain needs of it.
 fn readied(kvm: Host) -> Arc<Host> {
     let kvm = Arc::new(kvm);
-    let other = kvm.clone();
-    // Without a thread, it is done when it is needed.
-    if let Err(error) =
-        thread::Builder::new().name("kvm".to_owned()).spawn(move || other.get_ready())
-    {
-        log::debug!("no thread to get KVM ready: {error}");
-    }
+    let host = kvm.clone();
+    meanwhile(move || host.get_ready());
     kvm
+}
+
+/// Has it make so many VMs more.
+fn make_more(kvm: &Arc<Host>, more: usize) {
+    if more > 0 {
+        kvm.want(more);
+        let host = kvm.clone();
+        meanwhile(move || host.make_wanted());
+    }
+}
+
+/// On a thread of its own. What cannot be done now is done when it is needed.
+fn meanwhile(work: impl FnOnce() + Send + 'static) {
+    match thread::Builder::new().name("kvm".to_owned()).spawn(work) {
+        Ok(thread) => threads::begin_elsewhere(&thread),
+        Err(error) => log::debug!("no thread to get KVM ready: {error}"),
+    }
 }
 
 /// Allows this process as many descriptors as it may allow itself: a domain takes half a dozen,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::bench::atoll::AtollError;
-use crate::bench::embed::Embedded;
+use crate::bench::embed::{Embedded, place};
 use crate::bench::restart::case::Fault;
 use crate::bench::restart::control::Control;
 use crate::bench::restart::echo::Client;
@@ -72,11 +72,12 @@ pub(super) fn start(images: &Path, domains: u32, kills: u32) -> Result<Start, At
     let text = manifest(domains);
     let apart = Apart::measure(&text, images)?;
     let ports: Vec<_> = (0..domains).map(|number| (format!("domain{number}"), PORT)).collect();
+    let place = place()?;
     let before = (proportional_set()?, available()?);
     let (wall, began) = (unix_nanos(), Instant::now());
     let mut started = Err(AtollError::Impossible("no system".into()));
     let system = Embedded { images, manifest: &text, ports: &ports, spin: None, settled: false };
-    system.run(|ends, socket| {
+    system.run_in(&place, |ends, socket| {
         let made = began.elapsed();
         started = (|| {
             let sleep_cost = ends.sleep_cost.clone();

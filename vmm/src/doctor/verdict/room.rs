@@ -114,10 +114,10 @@ mod tests {
         host.limits.open_files = Limit { soft: Some(1024), hard: Some(524_288) };
         let found = findings(&host, &capacity);
         assert_eq!(found[0].what, "there are open files for 160 domains only");
-        assert!(found[0].remedy.as_deref().unwrap().starts_with("`ulimit -n 6064`"));
+        assert!(found[0].remedy.as_deref().unwrap().starts_with("`ulimit -n 7064`"));
         host.limits.open_files.hard = Some(4096);
         let found = findings(&host, &capacity);
-        assert!(found[0].remedy.as_deref().unwrap().starts_with("raise the hard limit to 6064"));
+        assert!(found[0].remedy.as_deref().unwrap().starts_with("raise the hard limit to 7064"));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use atoll_image::Rights;
-use atoll_ipc::abi::layout::{BOOT, BOOT_SIZE, PAGE, STATE};
+use atoll_ipc::abi::layout::{BOOT_SIZE, PAGE, STATE};
 
 use super::super::blueprint::Blueprint;
 use crate::machine::MachineError;
@@ -89,8 +89,8 @@ fn regions(blueprint: &Blueprint) -> Vec<Region> {
     let plan = &blueprint.plan;
     let plain = |range: Range<u64>, rights| Region { image_end: range.start, range, rights };
     let mut regions = vec![
-        plain(BOOT..BOOT + BOOT_SIZE, Rights::Read),
         plain(plan.control(0)..plan.control(plan.vcpus), Rights::ReadWrite),
+        plain(plan.boot()..plan.boot() + BOOT_SIZE, Rights::Read),
     ];
     let segments = blueprint.image.segments().iter().filter(|segment| !segment.supervisor);
     regions.extend(segments.map(|segment| Region {

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use atoll_ipc::abi::{BootPage, layout::BOOT};
+use atoll_ipc::abi::BootPage;
 
 use super::super::blueprint::bytes_of_boot_page;
 use super::super::fault::{Cause, Snapshot};
@@ -64,6 +64,8 @@ impl VcpuThread {
         let shared = &*self.shared;
         let origin = if shared.memory.has_checkpoint() { origin } else { Origin::Image };
         match origin {
+            // As both were made.
+            Origin::Image if vcpu.is_new() && !shared.memory.has_checkpoint() => (),
             Origin::Image => {
                 vcpu.reset()?;
                 shared.memory.return_to_image()?;
@@ -86,7 +88,7 @@ impl VcpuThread {
         let shared = &*self.shared;
         shared.epoch.store(epoch, Relaxed);
         let page = self.boot_page(vcpu, epoch)?;
-        shared.memory.write(BOOT, bytes_of_boot_page(&page))
+        shared.memory.write(shared.blueprint.plan.boot(), bytes_of_boot_page(&page))
     }
 
     /// The server has begun: it can be taken back here from now on, if it says so and no other

@@ -40,7 +40,7 @@ use crate::machine::memory::DomainMemory;
 use crate::machine::vcpu::{Point, Vcpu};
 use sleep::Running;
 
-pub(super) use rest::RESTING;
+pub(super) use rest::resting;
 pub use word::{Order, Origin, Report, ReportKind};
 
 /// What all vCPU threads of a domain share.
@@ -51,7 +51,7 @@ pub struct Shared {
     /// Its memory.
     pub memory: Arc<DomainMemory>,
     /// What it was made from.
-    pub blueprint: Blueprint,
+    pub blueprint: Arc<Blueprint>,
     /// What is counted.
     pub counters: Counters,
     /// Where console lines go.

@@ -7,17 +7,19 @@
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
-use atoll_ipc::abi::{BootPage, layout::BOOT};
+use atoll_ipc::abi::BootPage;
 
 use super::super::checkpoint::{Checkpoint, Room, Taken};
 use super::super::fault::Cause;
 use super::sleep::Asleep;
-use super::{Order, ReportKind, Stop, VcpuThread};
+use super::{Order, ReportKind, Shared, Stop, VcpuThread};
 use crate::machine::MachineError;
 use crate::machine::vcpu::Vcpu;
 
 /// Where the boot page says which incarnation is to come to rest.
-pub(in crate::domain) const RESTING: u64 = BOOT + std::mem::offset_of!(BootPage, resting) as u64;
+pub(in crate::domain) const fn resting(boot: u64) -> u64 {
+    boot + std::mem::offset_of!(BootPage, resting) as u64
+}
 
 impl VcpuThread {
     /// The server says that it is at rest.
@@ -44,7 +46,8 @@ impl VcpuThread {
 
     fn is_asked_to_rest(&self, epoch: u32) -> Result<bool, MachineError> {
         let mut word = [0; 4];
-        self.shared.memory.read(RESTING, &mut word)?;
+        let Shared { memory, blueprint, .. } = &*self.shared;
+        memory.read(resting(blueprint.plan.boot()), &mut word)?;
         Ok(u32::from_le_bytes(word) == epoch)
     }
 

@@ -95,7 +95,7 @@ impl VcpuThread {
 
     /// Who called whom, from an instruction and a frame on.
     fn trace(&self, registers: &Registers, (rip, rbp): (u64, u64)) -> Vec<Step> {
-        let Blueprint { plan, image, .. } = &self.shared.blueprint;
+        let Blueprint { plan, image, .. } = &*self.shared.blueprint;
         let stack = plan.stack(self.index)..plan.stack_top(self.index);
         let top = Top { rip, rsp: registers.rsp.0, rbp };
         backtrace::walk(&self.shared.memory, image, stack, top)

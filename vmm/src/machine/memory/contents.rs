@@ -5,8 +5,8 @@ use std::io;
 use std::ops::Range;
 
 use super::super::MachineError;
-use super::super::ranges::{common, length_of, union, without};
-use super::{Checkpoint, DomainMemory, PAGE, State};
+use super::super::ranges::{common, length_of, without};
+use super::{DomainMemory, PAGE};
 
 /// What a domain may write, from the time when room is made for a copy until the copy: a part of what
 /// it has, and so many bytes.
@@ -133,7 +133,7 @@ impl DomainMemory {
     }
 
     /// Makes a checkpoint of what the image has, but for these ranges of pages, which get these
-    /// contents. Nothing has been written yet, and no vCPU runs.
+    /// contents. Nothing else has been written yet, and no vCPU runs.
     ///
     /// # Errors
     /// If contents are elsewhere, or the ranges are not in memory.
@@ -146,27 +146,16 @@ impl DomainMemory {
         if let Some(address) = contents.outside(ranges) {
             return Err(MachineError::OutOfBounds { address });
         }
-        let mut state = self.lock();
-        let State { data, checkpoint } = &mut *state;
-        // What the image has there and the contents have not is zero.
-        let pages = union(&common(data, ranges), &contents.extents);
-        if let Some(beyond) = pages.last().filter(|last| last.end > self.size()) {
+        if let Some(beyond) = contents.extents.last().filter(|last| last.end > self.size()) {
             return Err(MachineError::OutOfBounds { address: beyond.start });
         }
-        let originals = self.originals(&common(&pages, data));
-        for range in without(&pages, &contents.extents) {
-            self.write_base(range.start, &vec![0; (range.end - range.start) as usize])?;
+        // What the image has there and the contents have not is zero.
+        for range in without(&common(&self.own()?, ranges), &contents.extents) {
+            self.write(range.start, &vec![0; (range.end - range.start) as usize])?;
         }
         for (range, bytes) in contents.iter() {
-            self.write_base(range.start, bytes)?;
+            self.write(range.start, bytes)?;
         }
-        let all = union(data, &pages);
-        pages.iter().for_each(|range| self.constants.touch(range.clone()));
-        // Only small pages show what the base has now, if they are not the domain's own already.
-        let own = common(&self.own()?, &pages);
-        self.copy_back(&union(&own, &self.by_size(&contents.extents).1), &all);
-        let image = std::mem::replace(data, all);
-        *checkpoint = Some(Checkpoint { pages, image, originals, is_sifted: false, validity });
-        Ok(())
+        self.keep_all(validity)
     }
 }

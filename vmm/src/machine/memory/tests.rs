@@ -45,23 +45,70 @@ fn a_roll_back_leads_to_the_checkpoint_and_one_to_the_image_forgets_it() {
 #[test]
 fn a_checkpoint_that_is_forgotten_leaves_nothing_behind() {
     let memory = memory();
-    let base = || memory.base.iter().next().unwrap().file_offset().unwrap().file();
-    let image = extents(base()).unwrap();
+    let extents = || memory.base.extents().unwrap();
     for _ in 0..2 {
         memory.write(0x1008, &[8; 8]).unwrap();
         memory.write(0x9000, &[8; 8]).unwrap();
+        memory.write(0xc000, &[0; 8]).unwrap();
         memory.take_checkpoint().unwrap();
-        assert_eq!(extents(base()).unwrap(), [0x1000..0x2000, 0x9000..0xa000]);
-        let originals = memory.lock().checkpoint.as_ref().unwrap().originals.len();
-        assert_eq!(originals, 4096, "zeros need not be remembered");
+        assert_eq!(extents(), [0x1000..0x2000, 0x9000..0xa000], "zeros need not be kept");
         memory.return_to_image().unwrap();
-        assert_eq!(extents(base()).unwrap().first(), Some(&(0x1000..0x2000)));
-        assert_eq!(memory.lock().data, image);
-        memory.drop_pages(0..memory.size()).unwrap();
-        assert_eq!(extents(base()).unwrap(), image);
-        assert_eq!(memory.read_word(0x1008).unwrap(), 0);
-        assert_eq!(memory.read_word(0x9000).unwrap(), 0);
+        assert!(extents().is_empty());
+        assert_eq!([0x1000, 0x1008, 0x9000].map(|at| memory.read_word(at).unwrap()), [7, 0, 0]);
     }
+}
+
+const CODE: Range<u64> = 0x1000..0x4000;
+
+fn memory_with_code() -> DomainMemory {
+    let shape = Shape { first: vec![CODE], ..Shape::of(1 << 20) };
+    let fill = |image: &GuestMemoryMmap| {
+        image.write_obj(7u64, GuestAddress(0x2000)).map_err(|_| MachineError::TablesFull)?;
+        image.write_obj(6u64, GuestAddress(0x8000)).map_err(|_| MachineError::TablesFull)?;
+        Ok(vec![CODE])
+    };
+    DomainMemory::build_in(shape, fill).unwrap()
+}
+
+#[test]
+fn constants_are_the_domains_own_and_nobody_has_written_them() {
+    let memory = memory_with_code();
+    assert_eq!(memory.own().unwrap(), [CODE, 0x8000..0x9000]);
+    memory.take_checkpoint().unwrap();
+    assert_eq!(memory.base.extents().unwrap(), std::slice::from_ref(&(0x8000..0x9000)));
+    memory.write(0x4000, &[1]).unwrap();
+    assert_eq!(memory.written().unwrap(), [0x4000..0x5000, 0x8000..0x9000]);
+    assert_eq!(memory.roll_back().unwrap(), RolledBack { copied: 0x2000, dropped: 0 });
+    assert_eq!([0x2000, 0x8000].map(|at| memory.read_word(at).unwrap()), [7, 6]);
+}
+
+#[test]
+fn a_constant_that_was_written_all_the_same_is_taken_back() {
+    let memory = memory_with_code();
+    memory.write(0x8000, &[5]).unwrap();
+    memory.take_checkpoint().unwrap();
+    for _ in 0..2 {
+        memory.write(0x1fff, &[9, 9]).unwrap();
+        assert!(memory.written().unwrap().starts_with(std::slice::from_ref(&CODE)));
+        memory.roll_back().unwrap();
+        assert_eq!([0x1ff8, 0x2000, 0x8000].map(|at| memory.read_word(at).unwrap()), [0, 7, 5]);
+    }
+    memory.return_to_image().unwrap();
+    assert_eq!([0x1ff8, 0x2000, 0x8000].map(|at| memory.read_word(at).unwrap()), [0, 7, 6]);
+}
+
+#[test]
+fn a_constant_that_was_written_before_the_checkpoint_is_as_it_was_then() {
+    let memory = memory_with_code();
+    memory.write(0x2000, &[9]).unwrap();
+    memory.take_checkpoint().unwrap();
+    for _ in 0..2 {
+        memory.write(0x2000, &[5]).unwrap();
+        memory.roll_back().unwrap();
+        assert_eq!(memory.read_word(0x2000).unwrap(), 9);
+    }
+    memory.return_to_image().unwrap();
+    assert_eq!(memory.read_word(0x2000).unwrap(), 7);
 }
 
 #[test]

@@ -26,8 +26,7 @@ impl Blank {
         let fd = vm.create_vcpu(index)?;
         fd.set_cpuid2(&host.cpuid()?).map_err(MachineError::kvm("set a vCPU's features"))?;
         let state = State::of_new(&fd)?;
-        let tsc_khz = fd.get_tsc_khz().ok().filter(|&khz| khz > 0);
-        let tsc_hz = tsc_khz.map(|khz| u64::from(khz) * 1000);
+        let tsc_hz = host.tsc_hz(&fd);
         Ok(Self { fd, state, tsc_hz, has_page: page::is_supported(host.kvm()) })
     }
 }

@@ -65,7 +65,8 @@ impl Machine {
     /// A machine that is about to begin a program.
     pub fn new(host: &Host, code: &[u8], has_stubs: bool) -> Self {
         let plan = plan();
-        let memory = DomainMemory::build(MEMORY, |image| write(image, code)).unwrap();
+        let code = code.to_vec();
+        let memory = DomainMemory::build(MEMORY, move |image| write(image, &code)).unwrap();
         let memory = Arc::new(memory);
         let vm = Vm::new(host).unwrap();
         vm.lend(0, memory.clone()).unwrap();
