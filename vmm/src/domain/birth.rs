@@ -1,5 +1,5 @@
 //! The making of a vCPU, by the thread that will run it, while the domain's memory is made by
-//! another; or the taking of one that KVM has made before.
+//! another.
 
 use std::sync::Arc;
 
@@ -8,9 +8,10 @@ use nix::unistd::Pid;
 
 use super::blueprint::Blueprint;
 use crate::machine::MachineError;
+use crate::machine::attendant::Attendant;
 use crate::machine::host::Host;
 use crate::machine::plan::Plan;
-use crate::machine::vcpu::{Start, Vcpu};
+use crate::machine::vcpu::{Blank, Start, Vcpu};
 use crate::machine::vm::Vm;
 
 /// What a vCPU is made from. Whoever runs the vCPU keeps this as long: it keeps the VM.
@@ -42,13 +43,27 @@ impl Birth {
         }
     }
 
-    /// Takes the domain's processors, and makes the vCPU: both are this thread's from now on.
+    /// Has KVM make the vCPU, for this thread.
     ///
     /// # Errors
     /// If KVM refuses.
-    pub fn vcpu(&self) -> Result<Vcpu, MachineError> {
+    pub fn blank(&self) -> Result<Blank, MachineError> {
         self.settle();
-        Vcpu::new(&self.host, &self.vm, &self.plan, self.start)
+        Blank::new(&self.host, &self.vm, self.start.index)
+    }
+
+    /// Takes the domain's processors, and puts the vCPU in its place: both are this thread's from now on.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn vcpu(&self, blank: Blank) -> Result<Vcpu, MachineError> {
+        self.settle();
+        Vcpu::of(blank, &self.plan, self.start)
+    }
+
+    /// The thread that has this vCPU already, or is about to.
+    pub fn attendant(&self) -> Option<Attendant> {
+        if self.start.index == 0 { self.vm.attendant() } else { None }
     }
 
     fn settle(&self) {

@@ -29,7 +29,7 @@ use crate::machine::MachineError;
 use crate::machine::host::Host;
 use crate::machine::interrupt::interrupt;
 use crate::machine::threads;
-use crate::machine::vcpu::Point;
+use crate::machine::vcpu::{Blank, Point};
 use crate::machine::vm::Vm;
 
 /// Why a domain could not be made.
@@ -82,8 +82,10 @@ impl Seat {
             cause: MachineError::Memory { what: "an event", cause },
         })?);
         let (line, interrupted) = (line.clone(), ordered.clone());
-        let live = move || {
-            let vcpu = birth.vcpu();
+        let birth = Arc::new(birth);
+        let (parent, attendant) = (birth.clone(), birth.attendant());
+        let live = move |blank: Result<Blank, MachineError>| {
+            let vcpu = blank.and_then(|blank| parent.vcpu(blank));
             let Ok(shared) = known.recv() else { return };
             let thread = VcpuThread {
                 shared,
@@ -98,12 +100,21 @@ impl Seat {
             };
             thread.run(vcpu);
         };
-        let thread = thread::Builder::new()
-            .name(format!("{domain:.12}/{index}"))
-            .spawn(live)
-            .map_err(|cause| DomainError::Thread { domain: domain.to_owned(), cause })?;
-        // This one goes on with the memory.
-        threads::begin_elsewhere(&thread);
+        let name = format!("{domain:.12}/{index}");
+        let thread = if let Some(attendant) = attendant {
+            attendant.send(Box::new(move |blank| {
+                threads::rename(&name);
+                live(blank);
+            }))
+        } else {
+            let thread = thread::Builder::new()
+                .name(name)
+                .spawn(move || live(birth.blank()))
+                .map_err(|cause| DomainError::Thread { domain: domain.to_owned(), cause })?;
+            // This one goes on with the memory.
+            threads::begin_elsewhere(&thread);
+            thread
+        };
         Ok(Self { handle: VcpuHandle { orders, ordered, thread: Some(thread) }, shared })
     }
 

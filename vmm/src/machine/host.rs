@@ -7,7 +7,9 @@ use kvm_bindings::{CpuId, kvm_cpuid_entry2};
 use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
 
 use super::MachineError;
+use super::attendant::Attendant;
 use super::features;
+use super::vcpu::Blank;
 use super::vm::Vm;
 
 /// What KVM must be able to do.
@@ -38,6 +40,9 @@ pub struct Host {
 #[derive(Debug, Default)]
 struct Stock {
     made: Vec<Arc<Vm>>,
+    /// The first of all, whose first vCPU an attendant has.
+    first: Option<Arc<Vm>>,
+    attendant: Option<Attendant>,
     /// How many more are to be made.
     wanted: usize,
 }
@@ -64,21 +69,16 @@ impl Host {
         })
     }
 
-    /// The same for a system of so many domains, whose VMs are made by [`Host::get_ready`].
-    ///
-    /// # Errors
-    /// As those of [`Host::open`].
-    pub fn for_domains(domains: usize) -> Result<Self, MachineError> {
-        let host = Self::open()?;
-        host.stock().wanted = domains;
-        Ok(host)
-    }
-
-    /// Does what the domains need of KVM, which takes as long as everything else that they do: so
-    /// it is worth a thread. What fails fails again when it is needed, and is told then.
-    pub fn get_ready(&self) {
-        self.make_first();
-        self.make_wanted();
+    /// Has a VM with a vCPU made meanwhile, which takes as long as everything else that a domain needs.
+    /// What fails fails again when it is needed, and is told then.
+    pub fn get_ready(self: &Arc<Self>) {
+        let mut stock = self.stock();
+        stock.wanted += 1;
+        let host = self.clone();
+        match Attendant::begin(move || host.make_first()) {
+            Ok(attendant) => stock.attendant = Some(attendant),
+            Err(error) => log::debug!("no thread to get KVM ready: {error}"),
+        }
     }
 
     /// So many VMs more are wanted than are made or were asked for.
@@ -91,19 +91,15 @@ impl Host {
         while self.add_to_stock() {}
     }
 
-    /// The first VM comes with a vCPU: a system of one domain waits for nothing else as long. Who
-    /// wants the VM or the vCPU while it is made waits for it, and does not make another.
-    fn make_first(&self) {
+    /// Makes the first VM, if it is still wanted, and its vCPU. Who wants the VM meanwhile waits for it,
+    /// and does not make another.
+    pub fn make_first(&self) -> Option<Result<Blank, MachineError>> {
         let mut stock = self.stock();
-        if stock.wanted == 0 {
-            return;
-        }
-        let Ok(vm) = Vm::new(self).map(Arc::new) else { return };
-        stock.wanted -= 1;
-        vm.make_first_vcpu(self, || {
-            stock.made.push(vm.clone());
-            drop(stock);
-        });
+        stock.wanted = stock.wanted.checked_sub(1)?;
+        let vm = Arc::new(Vm::new(self).ok()?);
+        stock.first = Some(vm.clone());
+        drop(stock);
+        Some(Blank::new(self, &vm, 0))
     }
 
     /// Makes one of the VMs that are wanted; returns whether it did.
@@ -158,7 +154,15 @@ impl Host {
     /// # Errors
     /// If KVM refuses.
     pub fn vm(&self) -> Result<Arc<Vm>, MachineError> {
-        let made = self.stock().made.pop();
+        let mut stock = self.stock();
+        let first = stock.first.take();
+        if let Some(vm) = &first
+            && let Some(attendant) = stock.attendant.take()
+        {
+            vm.attend(attendant);
+        }
+        let made = first.or_else(|| stock.made.pop());
+        drop(stock);
         made.map_or_else(
             || {
                 self.takes_on_one();

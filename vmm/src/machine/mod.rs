@@ -23,6 +23,7 @@
 //! | [`shared_page`] | pages that several guests and the nucleus share |
 //! | [`processors`] | which of the host's may be used |
 
+pub mod attendant;
 pub mod descriptors;
 mod error;
 pub mod exit;

@@ -137,15 +137,6 @@ impl Vectors {
 
 pub use point::{NotAPoint, Point};
 
-/// Enters a VM that has no memory yet, and leaves it at once: what KVM does when a VM is entered for the
-/// first time, it does now, while others make the memory.
-fn warm_up(fd: &mut VcpuFd) {
-    fd.set_kvm_immediate_exit(1);
-    let entered = fd.run().map(|_| ());
-    fd.set_kvm_immediate_exit(0);
-    log::trace!("a vCPU was entered for the first time: {entered:?}");
-}
-
 /// Where a vCPU starts.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
@@ -182,7 +173,15 @@ impl Vcpu {
     /// # Errors
     /// If KVM refuses.
     pub fn new(host: &Host, vm: &Vm, plan: &Plan, start: Start) -> Result<Self, MachineError> {
-        let Blank { mut fd, state: mut initial, tsc_hz, has_page } = vm.vcpu(host, start.index)?;
+        Self::of(Blank::new(host, vm, start.index)?, plan, start)
+    }
+
+    /// The same of one that was made before, which this thread runs from now on.
+    ///
+    /// # Errors
+    /// If KVM refuses.
+    pub fn of(blank: Blank, plan: &Plan, start: Start) -> Result<Self, MachineError> {
+        let Blank { mut fd, state: mut initial, tsc_hz, has_page } = blank;
         descriptors::set_system_registers(&mut initial.sregs, plan, start.index, start.has_stubs);
         initial.regs = kvm_regs {
             rip: start.entry,
@@ -192,9 +191,6 @@ impl Vcpu {
             rsi: start.index.into(),
             ..Default::default()
         };
-        if start.index == 0 {
-            warm_up(&mut fd);
-        }
         let page_holds = initial.begin(&mut fd, has_page)?;
         let flag = &raw mut fd.get_kvm_run().immediate_exit;
         // SAFETY: `kvm_run` stays mapped until `fd` is dropped, after the guard; `Vcpu` is not

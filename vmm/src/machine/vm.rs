@@ -7,14 +7,14 @@ use kvm_ioctls::{IoEventAddress, VcpuFd, VmFd};
 use vmm_sys_util::eventfd::EventFd;
 
 use super::MachineError;
+use super::attendant::Attendant;
 use super::host::Host;
 use super::memory::DomainMemory;
-use super::vcpu::Blank;
 
 /// A micro-VM without its vCPUs.
 pub struct Vm {
-    /// A vCPU that was made before it is wanted.
-    first: Mutex<Option<Result<Blank, MachineError>>>,
+    /// The thread that has the first vCPU, if that was made before it was wanted.
+    attendant: Mutex<Option<Attendant>>,
     // Dropped before the memory: after it, no guest can reach that.
     fd: VmFd,
     lent: Mutex<Vec<Arc<DomainMemory>>>,
@@ -33,25 +33,17 @@ impl Vm {
     /// If KVM refuses.
     pub fn new(host: &Host) -> Result<Self, MachineError> {
         let fd = host.create_vm()?;
-        Ok(Self { first: Mutex::default(), fd, lent: Mutex::default() })
+        Ok(Self { attendant: Mutex::default(), fd, lent: Mutex::default() })
     }
 
-    /// Makes the first vCPU. Who wants it after `published` has run waits until it is made.
-    pub(super) fn make_first_vcpu(&self, host: &Host, published: impl FnOnce()) {
-        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        published();
-        *first = Some(Blank::new(host, self, 0));
+    /// This thread has its first vCPU.
+    pub(super) fn attend(&self, attendant: Attendant) {
+        *self.attendant.lock().unwrap_or_else(PoisonError::into_inner) = Some(attendant);
     }
 
-    /// A vCPU: the one that was made before, or else a new one.
-    ///
-    /// # Errors
-    /// If KVM refuses.
-    pub(super) fn vcpu(&self, host: &Host, index: u32) -> Result<Blank, MachineError> {
-        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = if index == 0 { first.take() } else { None };
-        drop(first);
-        made.unwrap_or_else(|| Blank::new(host, self, index))
+    /// The thread that has its first vCPU, or is about to, if there is one: only it can have that.
+    pub fn attendant(&self) -> Option<Attendant> {
+        self.attendant.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Puts memory, and what lies beside it, at a guest-physical address.

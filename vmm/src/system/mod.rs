@@ -84,7 +84,8 @@ impl Groundwork {
     pub fn begin() -> Self {
         // Before any thread exists, so that all of them leave these signals to the event loop.
         let signals = take_signals();
-        Self { signals, kvm: Host::for_domains(1).map(readied) }
+        let kvm = Host::open().map(Arc::new).inspect(Host::get_ready);
+        Self { signals, kvm }
     }
 }
 
@@ -213,28 +214,16 @@ pub fn run_with(
     result
 }
 
-/// Has KVM do meanwhile what a domain needs of it.
-fn readied(kvm: Host) -> Arc<Host> {
-    let kvm = Arc::new(kvm);
-    let host = kvm.clone();
-    meanwhile(move || host.get_ready());
-    kvm
-}
-
-/// Has it make so many VMs more.
+/// Has KVM make so many VMs more meanwhile. What cannot be made now is made when it is needed.
 fn make_more(kvm: &Arc<Host>, more: usize) {
-    if more > 0 {
-        kvm.want(more);
-        let host = kvm.clone();
-        meanwhile(move || host.make_wanted());
+    if more == 0 {
+        return;
     }
-}
-
-/// On a thread of its own. What cannot be done now is done when it is needed.
-fn meanwhile(work: impl FnOnce() + Send + 'static) {
-    match thread::Builder::new().name("kvm".to_owned()).spawn(work) {
+    kvm.want(more);
+    let host = kvm.clone();
+    match thread::Builder::new().name("kvm".to_owned()).spawn(move || host.make_wanted()) {
         Ok(thread) => threads::begin_elsewhere(&thread),
-        Err(error) => log::debug!("no thread to get KVM ready: {error}"),
+        Err(error) => log::debug!("no thread to make VMs: {error}"),
     }
 }
 

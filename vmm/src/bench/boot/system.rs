@@ -141,7 +141,12 @@ impl Apart {
         let parsed = parsed?;
         let (images, checked) = timed(|| check(&parsed, images));
         checked?;
-        let (kvm, host) = timed(|| Host::for_domains(1).inspect(Host::get_ready));
+        let (kvm, host) = timed(|| {
+            Host::open().inspect(|host| {
+                host.want(1);
+                drop(host.make_first());
+            })
+        });
         let host = Arc::new(host.map_err(SystemError::from)?);
         let (sleep, _) = timed(|| sleep_cost(&host));
         Ok(Self { manifest, images, kvm, sleep })

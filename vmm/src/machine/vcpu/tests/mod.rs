@@ -7,7 +7,7 @@ mod seen;
 
 use std::io::Write;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use super::*;
@@ -30,6 +30,26 @@ fn host() -> Option<Host> {
             assert!(!required, "SKIPPED: {error}: {test}; ATOLL_REQUIRE_KVM makes this a failure");
             writeln!(std::io::stderr(), "SKIPPED: {error}: {test}").unwrap();
             None
+        }
+    }
+}
+
+#[test]
+fn the_first_vcpu_of_a_vm_is_made_once_whoever_is_quicker() {
+    for _ in 0..20 {
+        let Some(host) = host().map(Arc::new) else { return };
+        host.get_ready();
+        host.want(1);
+        for vm in [host.vm().unwrap(), host.vm().unwrap()] {
+            let (tell, told) = mpsc::channel();
+            match vm.attendant() {
+                Some(attendant) => {
+                    let errand = move |made: Result<Blank, _>| tell.send(made.map(drop)).unwrap();
+                    attendant.send(Box::new(errand)).join().unwrap();
+                }
+                None => tell.send(Blank::new(&host, &vm, 0).map(drop)).unwrap(),
+            }
+            told.recv().expect("it is made").expect("by one thread");
         }
     }
 }
