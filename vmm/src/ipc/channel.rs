@@ -1,6 +1,7 @@
 //! The VMM as a client.
 
 use std::sync::Arc;
+use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
 use atoll_ipc::abi::{Interface, Name};
@@ -174,6 +175,9 @@ impl Channel {
     fn kick(&self) {
         if self.calls.client().must_kick() {
             signal(&self.server);
+            // The server's thread may have been put on this processor, where it would wait until this
+            // one has looked for an answer in vain.
+            yield_now();
         }
     }
 
