@@ -1,5 +1,6 @@
-//! What a system costs when it has nothing to do.
+//! What a system costs when it has nothing to do, and on which processors it may do what it has.
 
+use std::fs;
 use std::thread;
 use std::time::Duration;
 
@@ -86,4 +87,43 @@ fn an_idle_echo_takes_less_than_four_mebibytes() {
     let resident = system.number("echo", "/resident_bytes");
     println!("echo: {} KiB resident", resident >> 10);
     assert!(resident > 0 && resident < 4 << 20, "{resident} bytes");
+}
+
+/// The processors that a thread may use, as the host writes them.
+fn allowed(status: &str) -> String {
+    let text = fs::read_to_string(status).unwrap();
+    let list = text.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.expect("a list").trim().to_owned()
+}
+
+#[test]
+fn threads_stay_on_the_processors_that_the_manifest_gives_them() {
+    let all = allowed("/proc/self/status");
+    let first = all.split([',', '-']).next().unwrap();
+    let mut manifest = "name = \"pinned\"\n".to_owned();
+    for number in 0..12 {
+        manifest += &format!("[domains.tied{number}]\nimage = \"echo\"\ncpus = [{first}]\n");
+        manifest += &format!("[domains.free{number}]\nimage = \"echo\"\n");
+    }
+    let Some(system) = System::start(&manifest) else { return };
+    for number in 0..12 {
+        for kind in ["tied", "free"] {
+            let domain = format!("{kind}{number}");
+            until("a start", || (system.state(&domain) == "running").then_some(()));
+        }
+    }
+    let mut seen = 0;
+    for thread in fs::read_dir(format!("/proc/{}/task", system.pid())).unwrap() {
+        let thread = thread.unwrap().path();
+        let name = fs::read_to_string(thread.join("comm")).unwrap();
+        let status = thread.join("status");
+        let expected = match name.trim() {
+            name if !name.ends_with("/0") => continue,
+            name if name.starts_with("tied") => first,
+            _ => &all[..],
+        };
+        assert_eq!(allowed(status.to_str().unwrap()), expected, "{name}");
+        seen += 1;
+    }
+    assert_eq!(seen, 24);
 }

@@ -43,22 +43,27 @@ impl Birth {
         }
     }
 
-    /// Has KVM make the vCPU, for this thread.
+    /// Takes the domain's processors, and makes the vCPU: both are this thread's from now on.
     ///
     /// # Errors
     /// If KVM refuses.
-    pub fn blank(&self) -> Result<Blank, MachineError> {
+    pub fn vcpu(&self) -> Result<Vcpu, MachineError> {
         self.settle();
-        Blank::new(&self.host, &self.vm, self.start.index)
+        Vcpu::new(&self.host, &self.vm, &self.plan, self.start)
     }
 
-    /// Takes the domain's processors, and puts the vCPU in its place: both are this thread's from now on.
+    /// The same with one that this thread has made already.
     ///
     /// # Errors
     /// If KVM refuses.
-    pub fn vcpu(&self, blank: Blank) -> Result<Vcpu, MachineError> {
+    pub fn adopt(&self, blank: Blank) -> Result<Vcpu, MachineError> {
         self.settle();
         Vcpu::of(blank, &self.plan, self.start)
+    }
+
+    /// Whether any processor will do.
+    pub const fn is_free(&self) -> bool {
+        self.cpus.is_empty()
     }
 
     /// The thread that has this vCPU already, or is about to.
@@ -67,7 +72,7 @@ impl Birth {
     }
 
     fn settle(&self) {
-        if self.cpus.is_empty() {
+        if self.is_free() {
             return;
         }
         let mut cpus = CpuSet::new();

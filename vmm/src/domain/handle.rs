@@ -29,7 +29,7 @@ use crate::machine::MachineError;
 use crate::machine::host::Host;
 use crate::machine::interrupt::interrupt;
 use crate::machine::threads;
-use crate::machine::vcpu::{Blank, Point};
+use crate::machine::vcpu::{Point, Vcpu};
 use crate::machine::vm::Vm;
 
 /// Why a domain could not be made.
@@ -82,10 +82,7 @@ impl Seat {
             cause: MachineError::Memory { what: "an event", cause },
         })?);
         let (line, interrupted) = (line.clone(), ordered.clone());
-        let birth = Arc::new(birth);
-        let (parent, attendant) = (birth.clone(), birth.attendant());
-        let live = move |blank: Result<Blank, MachineError>| {
-            let vcpu = blank.and_then(|blank| parent.vcpu(blank));
+        let live = move |vcpu: Result<Vcpu, MachineError>| {
             let Ok(shared) = known.recv() else { return };
             let thread = VcpuThread {
                 shared,
@@ -101,18 +98,22 @@ impl Seat {
             thread.run(vcpu);
         };
         let name = format!("{domain:.12}/{index}");
-        let thread = if let Some(attendant) = attendant {
+        let thread = if let Some(attendant) = birth.attendant() {
             attendant.send(Box::new(move |blank| {
                 threads::rename(&name);
-                live(blank);
+                live(blank.and_then(|blank| birth.adopt(blank)));
             }))
         } else {
+            let is_free = birth.is_free();
             let thread = thread::Builder::new()
                 .name(name)
-                .spawn(move || live(birth.blank()))
+                .spawn(move || live(birth.vcpu()))
                 .map_err(|cause| DomainError::Thread { domain: domain.to_owned(), cause })?;
-            // This one goes on with the memory.
-            threads::begin_elsewhere(&thread);
+            // This one goes on with the memory. A thread with processors of its own goes there itself,
+            // and must not be let away again.
+            if is_free {
+                threads::begin_elsewhere(&thread);
+            }
             thread
         };
         Ok(Self { handle: VcpuHandle { orders, ordered, thread: Some(thread) }, shared })

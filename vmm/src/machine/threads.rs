@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 const SELF: Pid = Pid::from_raw(0);
 
 /// Has a thread that was just made begin on another processor than this one, if there is one. After
-/// that it may run where this one may.
+/// that it may run where this one may: it must not confine itself meanwhile.
 pub fn begin_elsewhere<T>(thread: &JoinHandle<T>) {
     if let Err(errno) = try_to_begin_elsewhere(thread) {
         log::debug!("a thread stays on its maker's processor: {errno}");
