@@ -1,6 +1,6 @@
 //! The heap: all memory behind the stacks, managed by `talc`.
 //!
-//! The allocator marks the end of what it has. So it has little until it wants more, and a server that
+//! The allocator marks the end of what it has. So it has one cluster until it wants more, and a server that
 //! needs no more touches nothing beyond: each page that is touched for the first time costs a fault.
 //!
 //! What is allocated while an [arena](crate::state) is edited comes from that arena's own heap
@@ -9,7 +9,7 @@
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::NonNull;
 
-use atoll_ipc::abi::layout::PAGE;
+use atoll_ipc::abi::layout::CLUSTER;
 use spinning_top::RawSpinlock;
 use talc::TalcLock;
 use talc::base::Talc;
@@ -17,9 +17,6 @@ use talc::base::binning::Binning;
 use talc::source::Source;
 
 use crate::{boot, state};
-
-/// What the allocator has at first, in bytes.
-const FIRST: u64 = 8 * PAGE;
 
 static HEAP: TalcLock<RawSpinlock, Rest> = TalcLock::new(Rest { start: 0, end: 0 });
 
@@ -87,7 +84,7 @@ unsafe impl GlobalAlloc for Heaps {
 /// Gives the allocator the memory that the nucleus set aside.
 pub(crate) fn adopt() {
     let boot = boot::page();
-    let size = (boot.heap_end - boot.heap_start).min(FIRST) as usize;
+    let size = (boot.heap_end - boot.heap_start).min(CLUSTER) as usize;
     let mut heap = HEAP.lock();
     // SAFETY: the nucleus maps the heap writable, and nothing else is in it.
     let end = unsafe { heap.claim(boot.heap_start as *mut u8, size) };

@@ -2,8 +2,6 @@
 //! status page of.
 
 use std::fmt;
-use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,13 +14,12 @@ use atoll_ipc::channel::{
 use atoll_ipc::ready::{Alert, Ready};
 use atoll_ipc::ring::Control;
 use atoll_ipc::sync::{AtomicU64, Ordering::Relaxed};
-use vm_memory::{FileOffset, MmapRegion};
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::domain::signal;
 use crate::machine::MachineError;
 use crate::machine::lendable::Lendable;
-use crate::machine::memory::memory_file;
+use crate::machine::mapped_file::MappedFile;
 use crate::machine::shared_page::SharedPage;
 use crate::nucleus::letters::{Obituary, Sender};
 
@@ -56,8 +53,7 @@ struct Mapping {
     keeper: Mutex<Keeper>,
     // Points into `mapping`, and is never handed out for longer than a borrow of `self`.
     view: Mapped<'static>,
-    mapping: MmapRegion,
-    file: FileOffset,
+    mapping: MappedFile,
 }
 
 /// What only the nucleus knows of a channel.
@@ -79,18 +75,14 @@ impl ChannelMemory {
     /// # Errors
     /// If the host denies the memory.
     pub fn new(layout: Layout) -> Result<Self, MachineError> {
-        let size = layout.total();
-        let file = FileOffset::new(memory_file(size as u64)?, 0);
-        let mapping = MmapRegion::from_file(file.clone(), size).map_err(|error| {
-            MachineError::Memory { what: "a channel", cause: io::Error::other(error.to_string()) }
-        })?;
+        let mapping = MappedFile::new(layout.total() as u64, "a channel")?;
         // SAFETY: `layout.total()` bytes are mapped readable and writable here, page-aligned, as
         // long as `mapping` lives, which the view does not outlive; all access in this process
         // goes through the view's atomics.
         let view = unsafe { Mapped::at(mapping.as_ptr(), layout) };
         view.status().initialise(fresh_secret(), 1, 1);
         let keeper = Mutex::default();
-        Ok(Self { mapping: Arc::new(Mapping { keeper, view, mapping, file }), alert: None })
+        Ok(Self { mapping: Arc::new(Mapping { keeper, view, mapping }), alert: None })
     }
 
     /// The same, before either end exists: what a server had in service when it died is delivered
@@ -141,7 +133,7 @@ impl ChannelMemory {
     /// Writes a word over whatever is there, as an end can that went mad. The status page, which
     /// the ends cannot write, is left alone.
     pub fn scribble(&self, offset: usize, value: u64) {
-        let (first, end) = (PAGE as usize, self.mapping.mapping.size());
+        let (first, end) = (PAGE as usize, self.mapping.mapping.size() as usize);
         let offset = offset / size_of::<AtomicU64>() * size_of::<AtomicU64>();
         if !(first..end).contains(&offset) {
             return;
@@ -198,12 +190,8 @@ fn fresh_secret() -> u64 {
 }
 
 impl Lendable for Mapping {
-    fn file(&self) -> &File {
-        self.file.file()
-    }
-
-    fn size(&self) -> u64 {
-        self.mapping.size() as u64
+    fn memory(&self) -> &MappedFile {
+        &self.mapping
     }
 
     /// The status page, the shared words, and the beginning of both rings.
@@ -259,18 +247,18 @@ mod tests {
         let memory = ChannelMemory::new(Layout::PLAIN).unwrap();
         let words = || {
             let start = memory.mapping.mapping.as_ptr().cast::<AtomicU64>();
-            let count = memory.mapping.mapping.size() / size_of::<AtomicU64>();
+            let count = memory.mapping.mapping.size() as usize / size_of::<AtomicU64>();
             // SAFETY: the whole mapping, which `memory` keeps, as the atomics that it is made of.
             let words = unsafe { std::slice::from_raw_parts(start, count) };
             words.iter().map(|word| word.load(Relaxed)).collect::<Vec<_>>()
         };
         let before = words();
-        for offset in [0, 8, 4088, memory.mapping.mapping.size(), usize::MAX] {
+        for offset in [0, 8, 4088, memory.mapping.mapping.size() as usize, usize::MAX] {
             memory.scribble(offset, 7);
         }
         assert_eq!(words(), before);
         memory.scribble(4096 + 3, 7);
-        memory.scribble(memory.mapping.mapping.size() - 1, 9);
+        memory.scribble(memory.mapping.mapping.size() as usize - 1, 9);
         let after = words();
         assert_eq!((after[512], after.last()), (7, Some(&9)));
         assert_eq!(after.iter().zip(&before).filter(|(now, then)| now != then).count(), 2);
@@ -284,7 +272,7 @@ mod tests {
             (4096..4096 + 1024).step_by(8).for_each(|offset| memory.scribble(offset, value));
             for place in memory.places_in_use() {
                 assert!(!place.is_empty() && place.start >= 4096, "{place:?}");
-                assert!(place.end <= memory.mapping.mapping.size(), "{place:?}");
+                assert!(place.end <= memory.mapping.mapping.size() as usize, "{place:?}");
             }
         }
     }

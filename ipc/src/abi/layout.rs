@@ -22,6 +22,9 @@
 pub const PAGE: u64 = 4096;
 /// Bytes of a large page: the heap's unit of mapping.
 pub const LARGE_PAGE: u64 = 2 << 20;
+/// What KVM maps at once where it can: so many bytes that begin at a multiple of them, up to the first
+/// page in them that the domain does not have.
+pub const CLUSTER: u64 = 8 * PAGE;
 
 /// GDT, IDT, task-state segments, ring-0 stacks.
 pub const DESCRIPTORS: u64 = 0x1000;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use atoll_image::{Image, Rights};
 use atoll_ipc::abi::layout::{
-    ALERTS, BOOT_SIZE, CHANNEL_STRIDE, CHANNELS, DESCRIPTORS, HOST, HOST_SIZE, LARGE_PAGE, PAGE,
-    READY, STATE,
+    ALERTS, BOOT_SIZE, CHANNEL_STRIDE, CHANNELS, CLUSTER, DESCRIPTORS, HOST, HOST_SIZE, LARGE_PAGE,
+    PAGE, READY, STATE,
 };
 use atoll_ipc::abi::{
     ARGUMENTS_MAX, BootPage, ChannelEntry, Crowd, HostPage, Interface, NAME_MAX, NO_ALERT,
@@ -26,7 +26,7 @@ use crate::machine::descriptors;
 use crate::machine::kept::KeptMemory;
 use crate::machine::lendable::{Beside, Lendable};
 use crate::machine::memory::{DomainMemory, Shape};
-use crate::machine::plan::{CLUSTER, Plan};
+use crate::machine::plan::Plan;
 use crate::machine::ranges::union;
 use crate::machine::shared_page::SharedPage;
 use crate::machine::tables::{Access, Tables};
@@ -127,14 +127,12 @@ impl Blueprint {
         self.write_control_pages(memory)?;
         let tables = self.write_tables(memory)?;
         self.write_boot_page(memory)?;
-        let code = self.pages_with(|rights| rights != Rights::ReadWrite);
-        Ok([tables].into_iter().chain(code).collect())
+        Ok([tables].into_iter().chain(self.code()).collect())
     }
 
     /// What the image has, and what any server writes before it is ready, in its order.
     fn touched_first(&self) -> Vec<Range<u64>> {
         let plan = &self.plan;
-        let code = self.pages_with(|rights| rights != Rights::ReadWrite);
         let variables = self.pages_with(|rights| rights == Rights::ReadWrite);
         let variables = variables.map(|it| it.start..it.end.min(it.start + CLUSTER));
         let tops = (0..plan.vcpus).map(|vcpu| plan.stack_top(vcpu));
@@ -144,8 +142,13 @@ impl Blueprint {
             plan.control(0)..plan.boot() + PAGE,
             plan.heap()..plan.heap() + CLUSTER,
         ];
-        let image: Vec<_> = code.chain(variables).collect();
+        let image: Vec<_> = self.code().chain(variables).collect();
         union(&image, &rest.into_iter().chain(stacks).collect::<Vec<_>>())
+    }
+
+    /// What nobody in the domain can write, of what the image has: code and constants.
+    fn code(&self) -> impl Iterator<Item = Range<u64>> {
+        self.pages_with(|rights| rights != Rights::ReadWrite)
     }
 
     /// The pages of the image's segments with such rights, in their order.

@@ -40,7 +40,7 @@ fn seek(file: &File, from: u64, what: libc::c_int) -> io::Result<Option<u64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::machine::memory::memory_file;
+    use crate::machine::mapped_file::memory_file;
     use std::os::unix::fs::FileExt;
 
     #[test]

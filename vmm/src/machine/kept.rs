@@ -4,28 +4,22 @@
 //! write it at any time while its vCPUs run, so reading and writing it from here makes sense only
 //! while they stand still; it is never unsound, since all access copies bytes and believes none.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
-
-use vm_memory::{FileOffset, MmapRegion};
 
 use super::MachineError;
 use super::extents::extents;
 use super::lendable::Lendable;
-use super::memory::{Contents, memory_file};
+use super::mapped_file::MappedFile;
+use super::memory::Contents;
 
 /// `st_blocks` counts these, whatever the file system.
 const BLOCK: u64 = 512;
 
 /// A state region.
 #[derive(Debug)]
-pub struct KeptMemory {
-    file: File,
-    mapping: MmapRegion,
-}
+pub struct KeptMemory(MappedFile);
 
 impl KeptMemory {
     /// Makes `size` bytes of it, all zero; a multiple of the page size.
@@ -33,17 +27,12 @@ impl KeptMemory {
     /// # Errors
     /// If the host denies the memory.
     pub fn new(size: u64) -> Result<Self, MachineError> {
-        let denied = |cause| MachineError::Memory { what: "a state region", cause };
-        let file = memory_file(size)?;
-        let backing = FileOffset::new(file.try_clone().map_err(denied)?, 0);
-        let mapping = MmapRegion::from_file(backing, size as usize)
-            .map_err(|error| denied(io::Error::other(error.to_string())))?;
-        Ok(Self { file, mapping })
+        MappedFile::new(size, "a state region").map(Self)
     }
 
     /// Bytes of the region.
     pub fn size(&self) -> u64 {
-        self.mapping.size() as u64
+        self.0.size()
     }
 
     /// Bytes of it that have memory behind them.
@@ -51,7 +40,7 @@ impl KeptMemory {
     /// # Errors
     /// If the host does not tell.
     pub fn populated_bytes(&self) -> Result<u64, MachineError> {
-        let blocks = self.file.metadata().map_err(unknown)?.blocks();
+        let blocks = self.0.file().metadata().map_err(unknown)?.blocks();
         Ok((blocks * BLOCK).min(self.size()))
     }
 
@@ -60,7 +49,7 @@ impl KeptMemory {
     /// # Errors
     /// If the host does not tell.
     pub fn populated(&self) -> Result<Vec<Range<u64>>, MachineError> {
-        extents(&self.file).map_err(unknown)
+        extents(self.0.file()).map_err(unknown)
     }
 
     /// Fills `bytes` from an offset on.
@@ -69,7 +58,7 @@ impl KeptMemory {
     /// If the range is not all in the region.
     pub fn read(&self, offset: u64, bytes: &mut [u8]) -> Result<(), MachineError> {
         self.within(offset, bytes.len())?;
-        self.file.read_exact_at(bytes, offset).map_err(failed("reading a state region"))
+        self.0.file().read_exact_at(bytes, offset).map_err(failed("reading a state region"))
     }
 
     /// Writes `bytes` from an offset on.
@@ -78,7 +67,7 @@ impl KeptMemory {
     /// If the range is not all in the region, or the host has no memory.
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), MachineError> {
         self.within(offset, bytes.len())?;
-        self.file.write_all_at(bytes, offset).map_err(failed("writing a state region"))
+        self.0.file().write_all_at(bytes, offset).map_err(failed("writing a state region"))
     }
 
     /// Room for what is in it. vCPUs may run.
@@ -107,14 +96,7 @@ impl KeptMemory {
     /// # Errors
     /// If the host refuses.
     pub fn empty(&self) -> Result<(), MachineError> {
-        let how = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-        let length = self.size() as libc::off_t;
-        // SAFETY: changes the contents of an open file, which is mapped, but to which no reference
-        // exists in this process.
-        match unsafe { libc::fallocate(self.file.as_raw_fd(), how, 0, length) } {
-            0 => Ok(()),
-            _ => Err(failed("emptying a state region")(io::Error::last_os_error())),
-        }
+        self.0.empty().map_err(failed("emptying a state region"))
     }
 
     fn within(&self, offset: u64, length: usize) -> Result<(), MachineError> {
@@ -134,12 +116,8 @@ fn failed(what: &'static str) -> impl FnOnce(io::Error) -> MachineError {
 }
 
 impl Lendable for KeptMemory {
-    fn file(&self) -> &File {
-        &self.file
-    }
-
-    fn size(&self) -> u64 {
-        self.mapping.size() as u64
+    fn memory(&self) -> &MappedFile {
+        &self.0
     }
 
     /// What it holds is there, and no more is to be.
@@ -171,7 +149,7 @@ mod tests {
     #[test]
     fn the_mapping_and_the_file_are_one() {
         let kept = KeptMemory::new(1 << 16).unwrap();
-        let word = kept.mapping.as_ptr().cast::<u64>();
+        let word = kept.0.as_ptr().cast::<u64>();
         // SAFETY: the mapping's second page, aligned; nobody else reaches it.
         unsafe { word.add(512).write_volatile(7) };
         let mut bytes = [0; 8];
@@ -203,7 +181,7 @@ mod tests {
             assert!(kept.write(offset, &[1; 8]).is_err(), "{offset}");
             assert!(kept.read(offset, &mut [0; 8]).is_err(), "{offset}");
         }
-        assert_eq!(Lendable::size(&kept), 4096);
+        assert_eq!(Lendable::memory(&kept).size(), 4096);
         assert!(kept.populated().unwrap().is_empty());
     }
 }

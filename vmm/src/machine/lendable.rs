@@ -1,23 +1,20 @@
 //! Memory that several guests see: the nucleus's channels and pages.
 
 use std::fmt;
-use std::fs::File;
 use std::ops::Range;
 use std::sync::Arc;
 
-use atoll_ipc::abi::layout::{LARGE_PAGE, PAGE};
+use atoll_ipc::abi::layout::{CLUSTER, LARGE_PAGE, PAGE};
 
-use super::plan::CLUSTER;
+use super::mapped_file::MappedFile;
 
 /// Memory that guests can be given.
 pub trait Lendable: Send + Sync {
-    /// What it is a mapping of, from the file's beginning.
-    fn file(&self) -> &File;
-    /// Bytes; a multiple of the page size.
-    fn size(&self) -> u64;
+    /// The memory: whole pages.
+    fn memory(&self) -> &MappedFile;
     /// What a guest touches first, as offsets of pages.
     fn first(&self) -> Vec<Range<u64>> {
-        std::iter::once(0..self.size().min(CLUSTER)).collect()
+        std::iter::once(0..self.memory().size().min(CLUSTER)).collect()
     }
 }
 
@@ -46,10 +43,10 @@ impl Beside {
     ) -> impl Iterator<Item = Self> {
         let mut end = size;
         lent.into_iter().map(move |memory| {
-            let alignment = if memory.size() < LARGE_PAGE { PAGE } else { LARGE_PAGE };
-            let offset = end.next_multiple_of(alignment);
-            end = offset + memory.size();
-            Self { offset, memory }
+            let alignment = if memory.memory().size() < LARGE_PAGE { PAGE } else { LARGE_PAGE };
+            let beside = Self { offset: end.next_multiple_of(alignment), memory };
+            end = beside.range().end;
+            beside
         })
     }
 
@@ -61,8 +58,13 @@ impl Beside {
 
     /// The guest-physical addresses.
     pub fn range(&self) -> Range<u64> {
-        self.offset..self.offset + self.memory.size()
+        self.offset..self.offset + self.memory.memory().size()
     }
+}
+
+/// Bytes of so much memory with what lies beside it.
+pub(super) fn extent(size: u64, beside: &[Beside]) -> u64 {
+    beside.last().map_or(size, |last| last.range().end)
 }
 
 #[cfg(test)]

@@ -22,18 +22,15 @@ mod contents;
 mod mapping;
 
 use std::fmt;
-use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use atoll_ipc::abi::{Control, layout};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 
 use super::MachineError;
-use super::lendable::Beside;
+use super::lendable::{Beside, extent};
 use super::ranges::{common, length_of, union, without};
 use super::written::written;
 
@@ -110,6 +107,17 @@ struct State {
     is_spoilt: bool,
 }
 
+impl State {
+    /// What is as the image has it, where `all` is what the domain cannot write.
+    fn constants<'s>(&'s self, all: &'s [Range<u64>]) -> &'s [Range<u64>] {
+        match &self.checkpoint {
+            _ if self.is_spoilt => &[],
+            Some(checkpoint) => &checkpoint.constants,
+            None => all,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Checkpoint {
     /// What the base has, as offsets of pages in their order. (To zero a page is faster than to copy one.)
@@ -179,7 +187,7 @@ impl DomainMemory {
 
     /// The same with what lies beside it.
     pub fn extent(&self) -> u64 {
-        self.beside.last().map_or(self.size, |last| last.range().end)
+        extent(self.size, &self.beside)
     }
 
     /// From now on, a roll-back leads here. No vCPU may run.
@@ -191,11 +199,11 @@ impl DomainMemory {
     }
 
     fn keep_all(&self, validity: Validity) -> Result<(), MachineError> {
-        let written = self.written()?;
+        let own = self.own()?;
         let mut state = self.lock();
-        let pages = self.worth_keeping(&written);
+        let constants = state.constants(&self.constants).to_vec();
+        let pages = self.worth_keeping(&without(&own, &constants));
         self.keep(&pages)?;
-        let constants = if state.is_spoilt { Vec::new() } else { self.constants.clone() };
         let checkpoint = Checkpoint { pages, constants, is_sifted: false, validity };
         *state = State { checkpoint: Some(checkpoint), is_spoilt: false };
         Ok(())
@@ -350,11 +358,7 @@ impl DomainMemory {
     /// # Errors
     /// If the host does not tell.
     pub fn written(&self) -> Result<Vec<Range<u64>>, MachineError> {
-        let own = self.own()?;
-        let State { checkpoint, is_spoilt } = &*self.lock();
-        let constants =
-            checkpoint.as_ref().map_or(&self.constants, |checkpoint| &checkpoint.constants);
-        Ok(if *is_spoilt { own } else { without(&own, constants) })
+        Ok(without(&self.own()?, self.lock().constants(&self.constants)))
     }
 
     /// Where pages are the domain's own.
@@ -462,16 +466,6 @@ fn own(start: u64, part: &Range<u64>) -> Result<Vec<Range<u64>>, MachineError> {
     let ranges = written(start + part.start..start + part.end)
         .map_err(|cause| MachineError::Memory { what: "finding written pages", cause })?;
     Ok(ranges.into_iter().map(|range| range.start - start..range.end - start).collect())
-}
-
-/// A file in memory, gone with its last descriptor and mapping, whatever ends the process.
-pub fn memory_file(size: u64) -> Result<File, MachineError> {
-    let denied = |cause| MachineError::Memory { what: "a memory file", cause };
-    let fd: OwnedFd = memfd_create("atoll", MFdFlags::MFD_CLOEXEC)
-        .map_err(|errno| denied(io::Error::from(errno)))?;
-    let file = File::from(fd);
-    file.set_len(size).map_err(denied)?;
-    Ok(file)
 }
 
 #[cfg(test)]

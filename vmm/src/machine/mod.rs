@@ -33,6 +33,7 @@ pub mod host;
 pub mod interrupt;
 pub mod kept;
 pub mod lendable;
+pub mod mapped_file;
 pub mod memory;
 pub mod plan;
 pub mod processors;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use atoll_image::Image;
-use atoll_ipc::abi::layout::{CONTROL, DESCRIPTORS, LARGE_PAGE, PAGE, TABLES};
+use atoll_ipc::abi::layout::{CLUSTER, CONTROL, DESCRIPTORS, LARGE_PAGE, PAGE, TABLES};
 
 use super::MachineError;
 
@@ -17,10 +17,6 @@ const SMALL_HEAP: u64 = 4 << 20;
 /// Less than this is not worth mappings of its own: each must be told to every VM that the process
 /// has, so that they are felt where there are a thousand.
 const LARGE_LEAST: u64 = 16 << 20;
-
-/// What KVM maps at once where it can: so many bytes that begin at a multiple of them, up to the first
-/// page in them that the domain does not have.
-pub const CLUSTER: u64 = 8 * PAGE;
 
 /// One vCPU's task-state segment with its I/O bitmap takes three pages, its ring-0 stack one.
 const PER_VCPU: u64 = 4 * PAGE;

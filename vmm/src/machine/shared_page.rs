@@ -1,19 +1,16 @@
 //! Pages that the nucleus shares with several guests: typed, made of atomics.
 
 use std::fmt;
-use std::fs::File;
-use std::io;
 use std::marker::PhantomData;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use atoll_ipc::abi::HostPage;
 use atoll_ipc::ready::Ready;
-use vm_memory::{FileOffset, MmapRegion};
 
 use super::MachineError;
 use super::lendable::Lendable;
-use super::memory::memory_file;
+use super::mapped_file::MappedFile;
 
 /// What may lie in memory that guests can write.
 ///
@@ -29,8 +26,7 @@ unsafe impl Shareable for Ready {}
 
 /// One or more pages that hold a `T`, zero at first.
 pub struct SharedPage<T> {
-    mapping: MmapRegion,
-    file: FileOffset,
+    mapping: MappedFile,
     kind: PhantomData<T>,
 }
 
@@ -40,14 +36,8 @@ impl<T: Shareable> SharedPage<T> {
     /// # Errors
     /// If the host denies the memory.
     pub fn new() -> Result<Self, MachineError> {
-        let size = size_of::<T>();
-        let file = FileOffset::new(memory_file(size as u64)?, 0);
-        let mapping =
-            MmapRegion::from_file(file.clone(), size).map_err(|error| MachineError::Memory {
-                what: "a shared page",
-                cause: io::Error::other(error.to_string()),
-            })?;
-        Ok(Self { mapping, file, kind: PhantomData })
+        let mapping = MappedFile::new(size_of::<T>() as u64, "a shared page")?;
+        Ok(Self { mapping, kind: PhantomData })
     }
 
     /// Writes a word over whatever is there, as a guest that maps the page can. Takes any number
@@ -79,12 +69,8 @@ unsafe impl<T: Shareable> Send for SharedPage<T> {}
 unsafe impl<T: Shareable> Sync for SharedPage<T> {}
 
 impl<T: Shareable> Lendable for SharedPage<T> {
-    fn file(&self) -> &File {
-        self.file.file()
-    }
-
-    fn size(&self) -> u64 {
-        self.mapping.size() as u64
+    fn memory(&self) -> &MappedFile {
+        &self.mapping
     }
 }
 

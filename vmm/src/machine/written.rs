@@ -150,7 +150,7 @@ mod tests {
 
     /// Sixteen pages of a private mapping, some of them written and some read.
     fn mapping() -> MmapRegion {
-        let file = crate::machine::memory::memory_file(16 * PAGE).unwrap();
+        let file = crate::machine::mapped_file::memory_file(16 * PAGE).unwrap();
         let offset = Some(FileOffset::new(file, 0));
         let rights = libc::PROT_READ | libc::PROT_WRITE;
         let region: MmapRegion =
@@ -180,7 +180,7 @@ mod tests {
     #[test]
     fn more_regions_than_are_asked_for_at_a_time_are_all_found() {
         let pages = 4 * REGIONS as u64;
-        let file = crate::machine::memory::memory_file(pages * PAGE).unwrap();
+        let file = crate::machine::mapped_file::memory_file(pages * PAGE).unwrap();
         let offset = Some(FileOffset::new(file, 0));
         let rights = libc::PROT_READ | libc::PROT_WRITE;
         let size = (pages * PAGE) as usize;

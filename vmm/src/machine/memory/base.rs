@@ -1,22 +1,16 @@
 //! The base: what a domain's memory is taken back to, in a memory file that no guest reaches.
 
 use std::fs::File;
-use std::io;
 use std::ops::Range;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::FileExt;
 
-use vm_memory::{FileOffset, MmapRegion};
-
 use super::super::extents::extents;
-use super::{MachineError, PAGE, memory_file};
+use super::super::mapped_file::MappedFile;
+use super::{MachineError, PAGE};
 
-/// A memory file as large as the domain's memory, and mapped.
+/// A memory file as large as the domain's memory.
 #[derive(Debug)]
-pub(super) struct Base {
-    file: FileOffset,
-    mapping: MmapRegion,
-}
+pub(super) struct Base(MappedFile);
 
 impl Base {
     /// Zeros.
@@ -24,21 +18,17 @@ impl Base {
     /// # Errors
     /// If the host denies the memory.
     pub(super) fn new(size: u64) -> Result<Self, MachineError> {
-        let denied = |cause| MachineError::Memory { what: "a domain", cause };
-        let file = FileOffset::new(memory_file(size)?, 0);
-        let mapping = MmapRegion::from_file(file.clone(), size as usize)
-            .map_err(|error| denied(io::Error::other(error.to_string())))?;
-        Ok(Self { file, mapping })
+        MappedFile::new(size, "a domain").map(Self)
     }
 
     /// The file itself.
     pub(super) fn file(&self) -> &File {
-        self.file.file()
+        self.0.file()
     }
 
     /// Where this process has it mapped.
     pub(super) fn address(&self) -> u64 {
-        self.mapping.as_ptr() as u64
+        self.0.as_ptr() as u64
     }
 
     /// Where it has pages, as offsets in their order.
@@ -55,7 +45,7 @@ impl Base {
     /// # Errors
     /// If they do not fit, or the host has no memory.
     pub(super) fn write(&self, address: u64, bytes: &[u8]) -> Result<(), MachineError> {
-        let fits = address.checked_add(bytes.len() as u64).is_some_and(|end| end <= self.size());
+        let fits = address.checked_add(bytes.len() as u64).is_some_and(|end| end <= self.0.size());
         if !fits {
             return Err(MachineError::OutOfBounds { address });
         }
@@ -65,8 +55,8 @@ impl Base {
 
     /// A page, whose offset this is.
     pub(super) fn page(&self, offset: u64) -> &[u8; PAGE as usize] {
-        assert!(offset.is_multiple_of(PAGE) && offset < self.size(), "no page is at {offset:#x}");
-        let page = self.mapping.as_ptr().wrapping_add(offset as usize).cast();
+        assert!(offset.is_multiple_of(PAGE) && offset < self.0.size(), "no page is at {offset:#x}");
+        let page = self.0.as_ptr().wrapping_add(offset as usize).cast();
         // SAFETY: within the mapping, which lives as long as `self`. Only this process writes the file,
         // by calls that are made while the domain's state is locked, as this one is.
         unsafe { &*page }
@@ -77,21 +67,8 @@ impl Base {
     /// # Errors
     /// If the host refuses.
     pub(super) fn empty(&self) -> Result<(), MachineError> {
-        let how = libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE;
-        // SAFETY: changes the contents of an open file, which is mapped, but to which no reference
-        // exists.
-        match unsafe {
-            libc::fallocate(self.file().as_raw_fd(), how, 0, self.size() as libc::off_t)
-        } {
-            0 => Ok(()),
-            _ => Err(MachineError::Memory {
-                what: "forgetting a checkpoint",
-                cause: io::Error::last_os_error(),
-            }),
-        }
-    }
-
-    fn size(&self) -> u64 {
-        self.mapping.size() as u64
+        self.0
+            .empty()
+            .map_err(|cause| MachineError::Memory { what: "forgetting a checkpoint", cause })
     }
 }

@@ -16,7 +16,7 @@ use nix::libc::c_void;
 use nix::sys::mman::{MapFlags, MmapAdvise, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
 use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap, MmapRegion};
 
-use super::super::lendable::Beside;
+use super::super::lendable::{Beside, extent};
 use super::{MachineError, arena};
 
 /// Addresses of this process, until it is dropped.
@@ -47,8 +47,8 @@ impl Mapping {
         large: &Range<u64>,
         beside: &[Beside],
     ) -> Result<Self, MachineError> {
-        let length = beside.last().map_or(size, |last| last.range().end);
-        let mapping = arena::place(length as usize, |start| Self::at(start, size, beside));
+        let length = extent(size, beside) as usize;
+        let mapping = arena::place(length, |start| Self::at(start, size, beside));
         let mapping = mapping.map_err(denied)?;
         mapping.advise(&(0..size), MmapAdvise::MADV_NOHUGEPAGE);
         mapping.advise(large, MmapAdvise::MADV_HUGEPAGE);
@@ -63,6 +63,7 @@ impl Mapping {
             unsafe { mmap_anonymous(Some(at), length, rights(), flags) }
         })?;
         for Beside { offset, memory } in beside {
+            let memory = memory.memory();
             mapping.add(*offset, memory.size(), |at, length| {
                 let flags = MapFlags::MAP_SHARED | MapFlags::MAP_FIXED_NOREPLACE;
                 // SAFETY: as above.
